@@ -1,0 +1,31 @@
+"""Settings of the test suite: the real ones, with what only costs time taken out.
+
+The suite never touches an installation: it has a folder and servers of its own (tests/conftest.py starts them), and
+nothing of the caller's environment changes what it does.
+"""
+
+import os
+import tempfile
+
+for _name in list(os.environ):
+    if _name in {"DATABASE_URL", "REDIS_URL"} or (_name.startswith("CRMSYNC_") and not _name.startswith("CRMSYNC_TEST_")):
+        del os.environ[_name]
+# pytest-xdist's workers inherit the name, so that all of them share one folder.
+os.environ.setdefault("CRMSYNC_TEST_VAR", tempfile.mkdtemp(prefix="crmsync-test-"))
+os.environ["CRMSYNC_VAR"] = os.environ["CRMSYNC_TEST_VAR"]
+
+from crmsync_site.settings import *  # noqa: E402, F403 -- the same settings but for what precedes and follows
+from crmsync_site.settings import RQ_QUEUES, VAR, addresses  # noqa: E402 -- after the environment is set
+
+# Each process of a parallel run has a database of its own in the one Valkey.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+REDIS_URL = addresses.redis_url(VAR, database=1 + int(_worker.removeprefix("gw") or 0))
+for _queue in RQ_QUEUES.values():
+    _queue["URL"] = REDIS_URL
+
+# live_server serves through the finders, which know no fingerprinted names.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,1 @@
+"""Mail servers, mailboxes, sync profiles, folders and cursors, schedule, runs, health. Hands out due mailboxes."""

@@ -1,0 +1,38 @@
+"""What one run did: handed from the engine (which works) to `mailboxes.runs` (which settles the mailbox with it)."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from mailboxes.provider.errors import ProviderError
+
+
+@dataclass(slots=True)
+class RunReport:
+    """Counts of one run. `examined` = `tracked` + `updated` + all of `refused` + `quarantined`, each item once.
+
+    `arrived` counts messages that are new in the mailbox, whatever was decided: the schedule's measure of activity.
+    `more` says that the run stopped before the end of what is there. `error` is what ended the run, if anything did;
+    an error of one folder only is in `folder_errors` (folder id → error) and ends nothing.
+    """
+
+    requests: int = 0
+    tracked: int = 0
+    updated: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    quarantined: int = 0
+    arrived: int = 0
+    more: bool = False
+    full_pass: bool = False
+    reached_server: bool = False
+    error: ProviderError | None = None
+    folder_errors: dict[int, ProviderError] = field(default_factory=dict)
+
+    @property
+    def examined(self) -> int:
+        """Return how many items a decision was taken for."""
+        return self.tracked + self.updated + self.refused.total() + self.quarantined
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing was found to do."""
+        return not self.examined and not self.more and self.error is None and not self.folder_errors

@@ -1,0 +1,95 @@
+"""The words for what is wanted of a mailbox (intent) and what is so (fact): value, label and tone in one place.
+
+Badges, filters, commands and tests read these tables. There is no state "failed, unknown": each names its cause.
+"""
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Intent(TextChoices):
+    """What people want of a mailbox."""
+
+    PENDING = "pending", _("pending approval")
+    ON = "on", _("on")
+    OFF = "off", _("off")
+    PAUSED = "paused", _("paused")
+    ARCHIVED = "archived", _("archived")
+
+
+class State(TextChoices):
+    """What a mailbox is doing, or what keeps it from it (design §3)."""
+
+    NEVER_TESTED = "never_tested", _("never tested")
+    TESTING = "testing", _("testing")
+    FIRST_SYNC = "first_sync", _("first sync")
+    IDLE = "idle", _("idle")
+    RUNNING = "running", _("running")
+    THROTTLED = "throttled", _("throttled")
+    WAITING_FOR_SERVER = "waiting_for_server", _("waiting for server")
+    DEGRADED = "degraded", _("degraded")
+    SIGN_IN_FAILED = "sign_in_failed", _("sign-in failed")
+    UNREACHABLE = "unreachable", _("unreachable")
+    BRAKED = "braked", _("braked")
+
+
+# How a badge looks: one of ok, busy, wait, warn, bad, off.
+INTENT_TONES: dict[str, str] = {
+    Intent.PENDING: "wait",
+    Intent.ON: "ok",
+    Intent.OFF: "off",
+    Intent.PAUSED: "wait",
+    Intent.ARCHIVED: "off",
+}
+STATE_TONES: dict[str, str] = {
+    State.NEVER_TESTED: "off",
+    State.TESTING: "busy",
+    State.FIRST_SYNC: "busy",
+    State.IDLE: "ok",
+    State.RUNNING: "busy",
+    State.THROTTLED: "wait",
+    State.WAITING_FOR_SERVER: "wait",
+    State.DEGRADED: "warn",
+    State.SIGN_IN_FAILED: "bad",
+    State.UNREACHABLE: "bad",
+    State.BRAKED: "bad",
+}
+
+# States in which nothing happens until a person acts: the promise is not counted over them (design §5).
+WAITS_FOR_PERSON: frozenset[str] = frozenset({State.SIGN_IN_FAILED, State.BRAKED})
+
+
+class Track(TextChoices):
+    """Which mail is tracked without anybody asking for it (design §4)."""
+
+    ALL = "all", _("all mail")
+    REPLIES = "replies", _("replies to tracked mail")
+    RECORDS = "records", _("mail from contacts, leads and accounts")
+    ENABLED = "enabled", _("mail from any record with an address")
+    NONE = "none", _("none")
+
+
+class Auth(TextChoices):
+    """How crmsync signs in to a mail server."""
+
+    BASIC = "basic", _("user name and password (Basic)")
+    NTLM = "ntlm", _("user name and password (NTLM)")
+    OAUTH = "oauth", _("application credentials (OAuth)")
+
+
+class Trigger(TextChoices):
+    """What started a run."""
+
+    SCHEDULE = "schedule", _("schedule")
+    PERSON = "person", _("Sync now")
+    COMMAND = "command", _("command line")
+
+
+class Outcome(TextChoices):
+    """How a run ended. `PAUSED` is out of time, not a failure: the next run goes on at the cursor."""
+
+    RUNNING = "running", _("running")
+    DONE = "done", _("done")
+    PAUSED = "paused", _("paused, more to come")
+    FAILED = "failed", _("failed")
+    ABANDONED = "abandoned", _("abandoned, its worker died")
