@@ -7,7 +7,6 @@ With `DATABASE_URL` and `REDIS_URL` external servers are used instead of the emb
 import secrets as random_source
 from pathlib import Path
 from urllib.parse import unquote
-from urllib.parse import unquote
 
 import environ
 from csp.constants import NONE, SELF
@@ -116,8 +115,6 @@ TEMPLATES = [
 # -- database, queue, cache ------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=addresses.database_url(VAR))}
-# The folder of a socket stands percent-encoded in a URL; libpq wants it as it is.
-DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])
 # A socket folder stands percent-encoded in the place of the host.
 DATABASES["default"]["HOST"] = unquote(str(DATABASES["default"]["HOST"]))
 DATABASES["default"]["CONN_MAX_AGE"] = 60

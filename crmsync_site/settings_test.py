@@ -8,7 +8,9 @@ import os
 import tempfile
 
 for _name in list(os.environ):
-    if _name in {"DATABASE_URL", "REDIS_URL"} or (_name.startswith("CRMSYNC_") and not _name.startswith("CRMSYNC_TEST_")):
+    if _name in {"DATABASE_URL", "REDIS_URL"} or (
+        _name.startswith("CRMSYNC_") and not _name.startswith("CRMSYNC_TEST_")
+    ):
         del os.environ[_name]
 # pytest-xdist's workers inherit the name, so that all of them share one folder.
 os.environ.setdefault("CRMSYNC_TEST_VAR", tempfile.mkdtemp(prefix="crmsync-test-"))

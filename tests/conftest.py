@@ -1,0 +1,86 @@
+"""What every test may rely on: a PostgreSQL and a Valkey of the session's own, an empty queue, a real Chromium.
+
+Each process of a parallel run shares the servers (the first starts them, the last stops them) but has its own database
+in each of them.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis as redis_client
+from django.conf import settings
+from django.db import connection
+
+from crmsync_site.embedded import services as embedded
+
+# Playwright's sync API keeps an event loop in the test's thread, where Django would refuse the ORM.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="no Chromium: install the package chromium or set CHROMIUM"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if CHROMIUM is None:
+        terminalreporter.write_line("NO CHROMIUM: the browser tests did NOT run.", red=True, bold=True)
+
+
+def pytest_unconfigure() -> None:
+    # The workers of a parallel run have ended by now; they only share the folder.
+    if "PYTEST_XDIST_WORKER" not in os.environ and "CRMSYNC_TEST_VAR" in os.environ:
+        shutil.rmtree(os.environ["CRMSYNC_TEST_VAR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def services() -> Iterator[None]:
+    """PostgreSQL and Valkey in the session's own folder, for the length of the session."""
+    with embedded.using(Path(settings.VAR), ("postgres", "valkey"), volatile=True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, services: None) -> None:
+    """pytest-django makes its database after this: the server has to run by then."""
+
+
+@pytest.fixture(scope="session")
+def _redis(services: None) -> Iterator["redis_client.Redis"]:
+    with redis_client.Redis.from_url(settings.REDIS_URL) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def redis(_redis: "redis_client.Redis") -> "redis_client.Redis":
+    """A client of this process's own Valkey database, which is empty when a test starts."""
+    _redis.flushdb()
+    return _redis
+
+
+@pytest.fixture
+def process_env(transactional_db: None) -> dict[str, str]:
+    """The environment for a real process (`manage.py ...`) that is to see this test's database and queue."""
+    database = connection.settings_dict
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "crmsync_site.settings",
+        "DATABASE_URL": f"postgres://{database['USER']}@{quote(database['HOST'], safe='')}:{database['PORT']}/{database['NAME']}",
+        "REDIS_URL": settings.REDIS_URL,
+        "CRMSYNC_AUTO_MIGRATE": "0",
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    """Debian's Chromium, without what it would ask of the network on its own."""
+    switches = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-quic"
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": switches.split()}
