@@ -29,6 +29,19 @@ def private_folder(path: Path, owner: int | None = None) -> Path:
     return path
 
 
+def state_folder(path: Path) -> Path:
+    """Make `CRMSYNC_VAR` (0700) unless it is there, and return it; raises `ServiceError` when this user cannot write to it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"CRMSYNC_VAR {path} cannot be made: {error.strerror}.") from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise ServiceError(
+            f"CRMSYNC_VAR {path} belongs to another user. Run crmsync as that user, or choose another one."
+        )
+    return path
+
+
 def write_private(path: Path, text: str, owner: int | None = None) -> None:
     """Replace the file `path` by one that holds `text`, 0600, in one step: a reader sees the old or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -61,17 +61,18 @@ class Postgres:
 
     def start(self, log: IO[bytes]) -> None:
         """Make the cluster if there is none, replace a server left by a killed keeper, start and wait until it answers."""
-        account = account_for(self.data)
+        client = _user_name()
+        private_folder(addresses.socket_folder(self.var))
+        account = account_for(self.data, addresses.postgres_folder(self.var))
         programs, major = postgres_programs(account)
         self._stop_left_over()
         if not (self.data / "PG_VERSION").exists():
             self._create(programs, major, account)
         self._check_version(major)
-        private_folder(addresses.socket_folder(self.var))
         sockets = private_folder(addresses.postgres_folder(self.var), account.uid)
         for stale in sockets.glob(".s.PGSQL.*"):
             stale.unlink()
-        self._configure(sockets, major, account)
+        self._configure(sockets, client, major, account)
         self.child = process.start([programs / "postgres", "-D", self.data], account, log, signal.SIGINT)
         child = self.child
         if (
@@ -129,7 +130,7 @@ class Postgres:
                 "docs/operations.md says how to move the data."
             )
 
-    def _configure(self, sockets: Path, major: int, account: Account) -> None:
+    def _configure(self, sockets: Path, client: str, major: int, account: Account) -> None:
         settings = dict(_SETTINGS)
         settings["unix_socket_directories"] = '"' + str(sockets) + '"'
         if major >= _FIRST_VERSION_WITH_IO_METHODS:
@@ -139,10 +140,9 @@ class Postgres:
         lines = "".join(f"{key} = '{value}'\n" for key, value in settings.items())
         write_private(self.data / "postgresql.conf", lines, account.uid)
         write_private(self.data / "pg_hba.conf", "local all all peer map=crmsync\n", account.uid)
-        name = _user_name()
         write_private(
             self.data / "pg_ident.conf",
-            "".join(f'crmsync "{name}" {role}\n' for role in (addresses.USER, "postgres")),
+            "".join(f'crmsync "{client}" {role}\n' for role in (addresses.USER, "postgres")),
             account.uid,
         )
 

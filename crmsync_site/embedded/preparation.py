@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crmsync_site.embedded.addresses import PROJECT
 from crmsync_site.embedded.errors import ServiceError
-from crmsync_site.embedded.files import private_folder, write_private
+from crmsync_site.embedded.files import state_folder, write_private
 
 MARK = "prepared"
 
@@ -25,7 +25,7 @@ def prepare(var: Path) -> None:
     try:
         if mark.read_text() == state:
             return
-    except FileNotFoundError:
+    except OSError:
         pass
     done = subprocess.run(  # noqa: S603 -- our own command
         [sys.executable, PROJECT / "manage.py", "prepare"],
@@ -36,7 +36,7 @@ def prepare(var: Path) -> None:
     )
     if done.returncode != 0:
         raise ServiceError("The database could not be prepared; what precedes says why.")
-    private_folder(var)
+    state_folder(var)
     write_private(mark, _fingerprint(var))
 
 

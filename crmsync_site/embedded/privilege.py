@@ -35,8 +35,8 @@ class Account:
         return not self.prefix
 
 
-def account_for(data: Path) -> Account:
-    """Return the account for a server whose data lies in `data` (which need not exist yet).
+def account_for(data: Path, sockets: Path) -> Account:
+    """Return the account for a server with its data in `data` and its socket in `sockets` (which need not exist yet).
 
     As root it is the owner of the data where that is somebody else, otherwise nobody. Raises `ServiceError` when root
     can neither reach the data as that user nor lend the capability.
@@ -53,11 +53,12 @@ def account_for(data: Path) -> Account:
             "another user. Run crmsync as an ordinary user, or set DATABASE_URL and REDIS_URL."
         )
     prefix = [setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    if not reachable(data.parent, uid, gid):
+    closed = next((path for path in (data.parent, sockets.parent) if not reachable(path, uid, gid)), None)
+    if closed is not None:
         capability = next((name for name, bit in _CAPABILITIES.items() if _capable(bit)), None)
         if capability is None:
             raise ServiceError(
-                f"As root crmsync starts its servers as an unprivileged user, who cannot reach {data.parent}, and this "
+                f"As root crmsync starts its servers as an unprivileged user, who cannot reach {closed}, and this "
                 "system does not allow to lend CAP_DAC_READ_SEARCH. Put CRMSYNC_VAR into a folder that others may "
                 "pass, run crmsync as an ordinary user, or set DATABASE_URL and REDIS_URL."
             )

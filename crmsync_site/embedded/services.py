@@ -17,7 +17,7 @@ from pathlib import Path
 from crmsync_site.embedded import locks, process
 from crmsync_site.embedded.addresses import PROJECT
 from crmsync_site.embedded.errors import ServiceError
-from crmsync_site.embedded.files import private_folder
+from crmsync_site.embedded.files import state_folder
 from crmsync_site.embedded.keeper import KEEPER_LOCK, KINDS, LOG, READY, USERS_LOCK
 
 _START_SECONDS = 90.0
@@ -39,17 +39,28 @@ def using(var: Path, names: Sequence[str], *, volatile: bool = False) -> Iterato
     if not names:
         yield
         return
-    private_folder(var)
-    try:
-        users = locks.open_lock(var / USERS_LOCK)
-    except PermissionError as error:
-        raise ServiceError(f"{var} belongs to another user. Choose another CRMSYNC_VAR.") from error
+    state_folder(var)
+    users = _open_users_lock(var)
     try:
         locks.share(users)
         ensure(var, names, volatile=volatile)
         yield
     finally:
         _leave(var, users)
+
+
+def _open_users_lock(var: Path) -> int:
+    """Open the users' lock; refuses a folder that another user (root for one) has used, whose files would not be ours."""
+    users = var / USERS_LOCK
+    try:
+        lock = locks.open_lock(users)
+    except PermissionError:
+        lock = None
+    if lock is None or users.stat().st_uid != os.geteuid():
+        raise ServiceError(
+            f"CRMSYNC_VAR {var} was used by another user. Run crmsync as that user, or choose another one."
+        )
+    return lock
 
 
 def ensure(var: Path, names: Sequence[str], *, volatile: bool = False) -> None:

@@ -31,13 +31,13 @@ class Valkey:
 
     def start(self, log: IO[bytes]) -> None:
         """Replace a server left by a killed keeper, start and wait until it answers."""
-        account = account_for(self.data)
+        private_folder(addresses.socket_folder(self.var))
+        account = account_for(self.data, self.socket.parent)
         program = valkey_program(account)
         left_over = re.search(r"process_id:(\d+)", _ask(self.socket, b"INFO server\r\n"))
         if left_over:
             process.stop_stranger(int(left_over.group(1)), _STOP)
         private_folder(self.data, account.uid)
-        private_folder(addresses.socket_folder(self.var))
         private_folder(self.socket.parent, account.uid)
         self.socket.unlink(missing_ok=True)
         options = {

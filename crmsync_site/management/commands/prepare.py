@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from crmsync_site.embedded.files import private_folder, write_private
+from crmsync_site.embedded.files import state_folder, write_private
 
 ADMIN = "admin"
 ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 -- the name of a file
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         if people.exists():
             return
         password = secrets.token_urlsafe(12)
-        file = private_folder(var) / ADMIN_PASSWORD_FILE
+        file = state_folder(var) / ADMIN_PASSWORD_FILE
         # The file first: a user whose password nobody knows would be worse than a password without a user.
         write_private(file, password + "\n")
         people.create_superuser(username=ADMIN, password=password)
