@@ -16,6 +16,7 @@ from icalendar import Calendar, Event, vCalAddress, vRecur, vText
 
 from mailboxes.sandbox.demo.cast import Person, companies, people, people_by_key
 from mailboxes.sandbox.demo.script import moment
+from mailboxes.sandbox.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +53,13 @@ class DemoItem:
 
 @dataclass(frozen=True, slots=True)
 class DemoTask:
-    """A task of one mailbox; `due` is a date without zone, as Exchange keeps it."""
+    """A task of one mailbox."""
 
     holder: str
-    subject: str
-    body: str
-    due: date
-    status: Literal["NotStarted", "InProgress", "Completed", "WaitingOnOthers"]
-    importance: Literal["Low", "Normal", "High"]
+    task: Task
 
 
-def calendar(
-    meeting: Meeting, organiser: Person, guests: tuple[Person, ...], now: datetime
-) -> bytes:
+def calendar(meeting: Meeting, organiser: Person, guests: tuple[Person, ...], now: datetime) -> bytes:
     """iCalendar bytes (RFC 5545) of a meeting, with its METHOD when it has one."""
     event = Event()
     event.add("uid", f"{meeting.uid}@{organiser.domain}")
@@ -93,13 +88,12 @@ def calendar(
     if meeting.method:
         whole.add("method", meeting.method)
     whole.add_component(event)
-    whole.add_missing_timezones()
-    return whole.to_ical()
+    # The zone is described for the years that matter; by default it would be all since 1970.
+    whole.add_missing_timezones(date(start.year - 1, 1, 1), date(start.year + 2, 1, 1))
+    return bytes(whole.to_ical())
 
 
-def _add_people(
-    event: Event, meeting: Meeting, organiser: Person, guests: tuple[Person, ...]
-) -> None:
+def _add_people(event: Event, meeting: Meeting, organiser: Person, guests: tuple[Person, ...]) -> None:
     event.add("organizer", _calendar_address(organiser))
     for guest in guests:
         attendee = _calendar_address(guest)
@@ -202,4 +196,5 @@ def tasks(now: datetime) -> Iterator[DemoTask]:
     """The tasks, due some days before or after `now`."""
     for holder, subject, body, days, status, importance in _TASKS:
         due = now.date() + timedelta(days=days)
-        yield DemoTask(people_by_key[holder].address, subject, body, due, status, importance)  # type: ignore[arg-type]  # the table's columns are checked by a test
+        task = Task(subject, body, due=due, status=status, importance=importance)
+        yield DemoTask(people_by_key[holder].address, task)

@@ -23,28 +23,35 @@ MEDIA_TYPES = {
 
 
 def draw(kind: str, name: str, text: str) -> bytes:
-    """The bytes of a file of `kind` (a key of `MEDIA_TYPES`); KeyError for any other.
+    """The bytes of a file of `kind` (a key of `MEDIA_TYPES`); ValueError for any other.
 
     `text` is what the page, archive or text says; for csv `columns separated by spaces
     * rows`, for log the size in KiB.
     """
-    if kind == "csv":
-        columns, _, rows = text.rpartition("*")
-        return csv(columns.split(), int(rows), name)
-    if kind == "log":
-        return log(int(text), name)
-    painter = {
-        "pdf": lambda: pdf(text),
-        "png": lambda: png(name),
-        "zip": lambda: archive(text),
-        "txt": lambda: text.encode(),
-    }[kind]
-    return painter()
+    match kind:
+        case "csv":
+            columns, _, rows = text.rpartition("*")
+            return csv(columns.split(), int(rows), name)
+        case "log":
+            return log(int(text), name)
+        case "png":
+            return png(name)
+        case "pdf":
+            return pdf(text)
+        case "zip":
+            return archive(text)
+        case "txt":
+            return text.encode()
+    raise ValueError(f"no file of kind {kind!r} can be drawn")
+
+
+def _dice(name: str) -> random.Random:
+    return random.Random(name)  # noqa: S311  # repeatable pictures and readings, no secrets
 
 
 def png(name: str, width: int = 72, height: int = 36) -> bytes:
     """A small RGB picture: a gradient in colours that follow from `name`."""
-    dice = random.Random(name)
+    dice = _dice(name)
     left, right = ([dice.randrange(256) for _ in range(3)] for _ in range(2))
     row = bytearray([0])  # filter type: none
     for x in range(width):
@@ -87,7 +94,7 @@ def pdf(text: str) -> bytes:
 
 def csv(columns: list[str], rows: int, name: str) -> bytes:
     """`rows` lines of readings below a header line, comma-separated, CRLF (RFC 4180)."""
-    dice = random.Random(name)
+    dice = _dice(name)
     lines = [",".join(["minute", *columns])]
     for row in range(rows):
         values = (f"{3 + dice.random() * 4:.3f}" for _ in columns)
@@ -105,8 +112,8 @@ def archive(text: str) -> bytes:
 
 def log(kib: int, name: str) -> bytes:
     """`kib` KiB of a gateway's log, hardly compressible, as such files are when zipped."""
-    dice = random.Random(name)
-    lines = []
+    dice = _dice(name)
+    lines: list[str] = []
     size = 0
     while size < kib * 1024:
         line = f"{len(lines):08d} probe={dice.randrange(24)} raw={dice.randbytes(24).hex()}\n"

@@ -15,19 +15,21 @@ One file in `stories/` is one story, made of letters:
 
 Other fields: `charset`, `transfer` (quoted-printable, base64, 7bit, 8bit), `inline`
 (names of pictures drawn into the HTML), `invite` (see `diary.Meeting`), `header` (a raw
-extra header, may be repeated), `folder` (`joan=Inbox/Nordwerk`), `as` (comma between:
-`flowed`, `html`, `noquote`, `loose`: without reply headers).
+extra header, may be repeated), `folder` (`joan=inbox/Nordwerk`), `as` (comma between:
+`flowed`, `html` beside plain text, `htmlonly`, `noquote`, `loose`: without reply headers).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 STORIES = Path(__file__).with_name("stories")
+
+_HOME = ZoneInfo("Europe/Madrid")
 
 _REPEATED = {"attach", "header", "folder"}
 _FIELDS = _REPEATED | {
@@ -132,19 +134,19 @@ def moment(when: str, zone: str, now: datetime) -> datetime:
     """The aware UTC time that `when` means at `now`, as the module's docstring says.
 
     Counted in working days, so that business mail never falls on a weekend and an
-    earlier `when` is always an earlier time.
+    earlier `when` is always an earlier time. Which day it is now is asked in one zone for
+    all: else a thread between València and Kyoto would change its order at night.
     """
     if when.endswith(("m", "h")):
         unit = timedelta(minutes=1) if when.endswith("m") else timedelta(hours=1)
         return (now - int(when[:-1]) * unit).astimezone(UTC).replace(microsecond=0)
     days, clock = when.split()
     hour, minute = (int(part) for part in clock.split(":"))
-    local = ZoneInfo(zone)
-    day = now.astimezone(local).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    day = now.astimezone(_HOME).date()
     step = timedelta(days=1 if days.startswith("+") else -1)
     left = abs(int(days))
     while left:
         day += step
         if day.weekday() < 5:
             left -= 1
-    return day.astimezone(UTC)
+    return datetime.combine(day, time(hour, minute), ZoneInfo(zone)).astimezone(UTC)
