@@ -56,6 +56,9 @@ class Mailbox(models.Model):
     backlog = models.BooleanField(_("more to come"), default=False)
     # Start of the last run that reached its server: what the promise is measured from (design §5).
     attempted_at = models.DateTimeField(_("last start"), null=True)
+    # Since when the promise is owed: the last such start, or the later moment from which nothing but crmsync keeps the
+    # next one away (turned on, resumed, repaired). None while it is not owed: not on, or waiting for a person.
+    measured_from = models.DateTimeField(_("promise owed since"), null=True)
     synced_at = models.DateTimeField(_("last success"), null=True)
     full_pass_at = models.DateTimeField(_("last full pass"), null=True)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
@@ -67,6 +70,7 @@ class Mailbox(models.Model):
         constraints = [models.UniqueConstraint(Lower("address"), name="mailbox_address_once")]
         indexes = [
             models.Index(fields=["due_at"], name="mailbox_due", condition=models.Q(intent=Intent.ON)),
+            models.Index(fields=["server", "due_at"], name="mailbox_due_of_server", condition=models.Q(intent=Intent.ON)),
             models.Index(fields=["state"], name="mailbox_state"),
             models.Index(fields=["owner"], name="mailbox_owner"),
         ]
@@ -85,7 +89,8 @@ class Folder(models.Model):
     """A folder of a mailbox, bound to the folder's id (survives rename and move), with the cursor of a followed one.
 
     `attempts` counts pages begun and not ended since the last page that was stored: it is written before a page is
-    read, so that an item that kills its worker is found and set aside.
+    read, so that an item that kills its worker is found and set aside; `careful` is how many items are then still to
+    be read one by one.
     `listing_before` is set while an expired cursor is being replaced: items are then matched by stable keys.
     """
 
@@ -100,6 +105,7 @@ class Folder(models.Model):
     more = models.BooleanField(default=False)
     listing_before = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    careful = models.PositiveSmallIntegerField(default=0)
     changed_at = models.DateTimeField(_("last change"), null=True)
     synced_at = models.DateTimeField(_("last read"), null=True)
     gone_at = models.DateTimeField(_("gone since"), null=True)

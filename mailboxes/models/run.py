@@ -17,6 +17,9 @@ class Run(models.Model):
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="runs")
     trigger = models.CharField(_("started by"), max_length=10, choices=Trigger, default=Trigger.SCHEDULE)
     queue = models.CharField(_("queue"), max_length=20, blank=True)
+    # Id of the job that carries this run, shared by all runs of the job: one of the server's request slots.
+    batch = models.CharField(max_length=40, blank=True)
+    # Empty until a worker begins the job.
     worker = models.CharField(_("worker"), max_length=120, blank=True)
     full_pass = models.BooleanField(_("full pass"), default=False)
 
@@ -53,6 +56,9 @@ class Run(models.Model):
             models.Index(fields=["mailbox", "-claimed_at"], name="run_of_mailbox"),
             models.Index(fields=["heartbeat_at"], name="run_stale", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["started_at"], name="run_started"),
+            models.Index(
+                fields=["finished_at"], name="run_idle", condition=models.Q(outcome=Outcome.DONE, examined=0)
+            ),
         ]
 
     def __str__(self) -> str:

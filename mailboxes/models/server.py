@@ -37,7 +37,10 @@ class ServerProfile(models.Model):
     tested_at = models.DateTimeField(_("tested"), null=True)
 
     # -- what holds every mailbox of the server back, if anything does
+    # A hold that is over stays here; one whose failures are not 0 lets a single mailbox try (mailboxes.claims).
     not_before = models.DateTimeField(_("not before"), null=True)
+    # When mailboxes of this server were last handed out: servers take turns by it.
+    claimed_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     stopped_code = models.CharField(_("stopped because"), max_length=60, blank=True)
     stopped_detail = models.TextField(_("detail"), blank=True)
