@@ -61,7 +61,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class DemoMailbox:
-    """A sandbox mailbox, with the tracking option that the demo gives it."""
+    """A sandbox mailbox, with the tracking option that the demo gives it.
+
+    `owner` is a user name; `language` (en, de, ca) is that of its folders' names.
+    """
 
     address: str
     name: str
@@ -148,7 +151,7 @@ people: tuple[Person, ...] = (
 mailboxes: tuple[DemoMailbox, ...] = (
     DemoMailbox("marta.ferrer@turia.example", "Marta Ferrer", "all", "marta", "ca"),
     DemoMailbox("joan.ribelles@turia.example", "Joan Ribelles i Peiró", "records", "joan", "ca"),
-    DemoMailbox("helena.brandt@turia.example", "Helena Brandt", "all", "helena", "en"),
+    DemoMailbox("helena.brandt@turia.example", "Helena Brandt", "all", "helena", "de"),
     DemoMailbox("tomas.vidal@turia.example", "Tomàs Vidal", "replies", "tomas", "ca"),
     DemoMailbox("aiko.morita@turia.example", "Aiko Morita", "records", "aiko", "en"),
     DemoMailbox("samir.haddad@turia.example", "Samir Haddad", "enabled", "samir", "en"),

@@ -78,18 +78,18 @@ def _headers(letter: Letter, letters: Mapping[str, Letter], now: datetime) -> It
             yield name, _addresses(keys, charset)
     yield "Subject", _encoded(subject(letter, letters), charset, "Subject")
     yield "Message-ID", message_id(letter)
-    if letter.answers and "loose" not in letter.traits:
-        yield "In-Reply-To", message_id(letters[letter.answers])
-        yield "References", "\r\n ".join(message_id(ancestor) for ancestor in _ancestors(letter, letters))
+    if chain := [message_id(ancestor) for ancestor in _ancestors(letter, letters)]:
+        yield "In-Reply-To", chain[-1]
+        yield "References", "\r\n ".join(chain)
     for line in letter.headers:
         name, _, value = line.partition(":")
         yield name, value.strip()
 
 
 def _ancestors(letter: Letter, letters: Mapping[str, Letter]) -> list[Letter]:
-    """The letters above this one in its thread, the first of them first (RFC 5322 §3.6.4)."""
+    """The letters that this one refers to, the first of them first (RFC 5322 §3.6.4)."""
     chain: list[Letter] = []
-    while letter.answers:
+    while letter.answers and "loose" not in letter.traits:
         letter = letters[letter.answers]
         chain.insert(0, letter)
     return chain

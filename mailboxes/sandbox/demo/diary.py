@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Event, vCalAddress, vRecur, vText
 
-from mailboxes.sandbox.demo.cast import Person, companies, people, people_by_key
+from mailboxes.sandbox.demo.cast import Person, companies, mailbox_addresses, people, people_by_key
 from mailboxes.sandbox.demo.script import moment
 from mailboxes.sandbox.tasks import Task
 
@@ -23,7 +23,8 @@ from mailboxes.sandbox.tasks import Task
 class Meeting:
     """A meeting as authored: `method | uid | when | minutes | title | place`.
 
-    `minutes` 0 means all day; `rule` is an RFC 5545 RRULE without its name.
+    `minutes` 0 means all day; `rule` is an RFC 5545 RRULE without its name, in which `{day}`,
+    `{nth}` and `{monthday}` stand for those of the first meeting.
     """
 
     method: str
@@ -75,7 +76,7 @@ def calendar(meeting: Meeting, organiser: Person, guests: tuple[Person, ...], no
         event.add("dtend", start.date() + timedelta(days=1))
     event.add("dtstamp", min(moment("30 08:00", organiser.zone, now), now))
     if meeting.rule:
-        event.add("rrule", vRecur.from_ical(meeting.rule))
+        event.add("rrule", vRecur.from_ical(_rule(meeting.rule, start.date())))
     if meeting.private:
         event.add("class", "PRIVATE")
     if guests:
@@ -91,6 +92,16 @@ def calendar(meeting: Meeting, organiser: Person, guests: tuple[Person, ...], no
     # The zone is described for the years that matter; by default it would be all since 1970.
     whole.add_missing_timezones(date(start.year - 1, 1, 1), date(start.year + 2, 1, 1))
     return bytes(whole.to_ical())
+
+
+def _rule(rule: str, start: date) -> str:
+    """The rule fitted to its first day, which it must contain (RFC 5545 §3.8.5.3)."""
+    nth = (start.day - 1) // 7 + 1
+    return rule.format(
+        day=("MO", "TU", "WE", "TH", "FR", "SA", "SU")[start.weekday()],
+        nth=nth if nth < 5 else -1,
+        monthday=start.day,
+    )
 
 
 def _add_people(event: Event, meeting: Meeting, organiser: Person, guests: tuple[Person, ...]) -> None:
@@ -111,29 +122,30 @@ def _calendar_address(person: Person) -> vCalAddress:
 _APPOINTMENTS: tuple[tuple[str, str, Meeting], ...] = (
     ("marta", "koehler anke helena",
      Meeting("", "tender-opening", "21 10:00", 90, "Opening of the bids", "Lübeck, room 2.14")),
-    ("helena", "anke", Meeting("", "site-visit", "14 09:00", 240, "Site visit, basin 3", "Lübeck")),
+    ("helena", "anke samir",
+     Meeting("", "site-visit", "14 09:00", 240, "Site visit, basin 3", "Lübeck")),
     ("marta", "koehler helena joan",
      Meeting("", "contract-call", "+3 10:00", 45, "Framework contract, last points", "Online")),
     ("joan", "anke timo",
      Meeting("", "renewal-review", "+5 11:00", 60, "Service contract, third year", "Online")),
     ("tomas", "samir pau support",
      Meeting("", "support-standup", "28 09:15", 15, "Support stand-up", "Workshop",
-             "FREQ=WEEKLY;BYDAY=MO,WE,FR")),
+             "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR")),
     ("marta", "joan helena aiko",
      Meeting("", "pipeline", "27 16:00", 45, "Pipeline of the month", "Room Albufera",
-             "FREQ=MONTHLY;BYDAY=1TU;COUNT=12")),
+             "FREQ=MONTHLY;BYDAY={nth}{day};COUNT=12")),
     ("samir", "", Meeting("", "calibration-lab", "25 08:00", 120, "Calibration bench", "Lab 1",
-                          "FREQ=WEEKLY;INTERVAL=2;BYDAY=TH;COUNT=10")),
+                          "FREQ=WEEKLY;INTERVAL=2;BYDAY={day};COUNT=10")),
     ("marta", "", Meeting("", "water-days", "7 00:00", 0, "Water Days conference", "Zaragoza")),
     ("joan", "", Meeting("", "holiday", "+8 00:00", 0, "Festa local", "")),
     ("nuria", "", Meeting("", "closing", "+6 00:00", 0, "Tancament del mes", "",
-                          "FREQ=MONTHLY;BYMONTHDAY=28")),
+                          "FREQ=MONTHLY;BYMONTHDAY={monthday}")),
     ("nuria", "", Meeting("", "dentist", "+2 17:30", 45, "Dentista", "", private=True)),
     ("helena", "", Meeting("", "school", "+1 15:00", 60, "Parents' evening", "", private=True)),
     ("aiko", "sakura arata",
      Meeting("", "kyoto-call", "9 09:00", 60, "Kyoto line two: kick-off", "オンライン")),
     ("aiko", "sakura", Meeting("", "kyoto-weekly", "8 09:00", 30, "Kyoto weekly", "Online",
-                               "FREQ=WEEKLY;BYDAY=TH;COUNT=8")),
+                               "FREQ=WEEKLY;BYDAY={day};COUNT=8")),
     ("joan", "eleni", Meeting("", "mill-visit", "+10 10:00", 180, "Visit to the mill", "Χαλιά")),
     ("joan", "pere", Meeting("", "wells-field", "4 08:30", 300, "Camp: pous de la Serra", "Serra")),
 )  # fmt: skip
@@ -156,11 +168,17 @@ _TASKS: tuple[tuple[str, str, str, int, str, str], ...] = (
 
 
 def appointments(now: datetime) -> Iterator[DemoItem]:
-    """Single, recurring, all-day and private appointments, each in its owner's calendar."""
+    """Single, recurring, all-day and private appointments.
+
+    Each lies in the calendar of its organiser and of every guest who has a mailbox here,
+    under one iCalendar UID.
+    """
     for owner, guests, meeting in _APPOINTMENTS:
         invited = tuple(people_by_key[key] for key in guests.split())
         raw = calendar(meeting, people_by_key[owner], invited, now)
-        yield DemoItem("appointment", people_by_key[owner].address, raw)
+        for person in (people_by_key[owner], *invited):
+            if person.address in mailbox_addresses:
+                yield DemoItem("appointment", person.address, raw)
 
 
 def contacts() -> Iterator[DemoItem]:
