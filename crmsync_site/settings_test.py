@@ -13,11 +13,13 @@ for _name in list(os.environ):
     ):
         del os.environ[_name]
 # pytest-xdist's workers inherit the name, so that all of them share one folder.
-os.environ.setdefault("CRMSYNC_TEST_VAR", tempfile.mkdtemp(prefix="crmsync-test-"))
+if "CRMSYNC_TEST_VAR" not in os.environ:
+    os.environ["CRMSYNC_TEST_VAR"] = tempfile.mkdtemp(prefix="crmsync-test-")
 os.environ["CRMSYNC_VAR"] = os.environ["CRMSYNC_TEST_VAR"]
 
+from crmsync_site.embedded import addresses  # noqa: E402 -- after the environment is set
 from crmsync_site.settings import *  # noqa: E402, F403 -- the same settings but for what precedes and follows
-from crmsync_site.settings import RQ_QUEUES, VAR, addresses  # noqa: E402 -- after the environment is set
+from crmsync_site.settings import RQ_QUEUES, VAR  # noqa: E402 -- named, for the type checker
 
 # Each process of a parallel run has a database of its own in the one Valkey.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
