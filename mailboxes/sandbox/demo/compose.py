@@ -87,10 +87,13 @@ def _headers(letter: Letter, letters: Mapping[str, Letter], now: datetime) -> It
 
 
 def _ancestors(letter: Letter, letters: Mapping[str, Letter]) -> list[Letter]:
-    """The letters that this one refers to, the first of them first (RFC 5322 §3.6.4)."""
+    """The letters that this one refers to, the first of them first (RFC 5322 §3.6.4).
+
+    A forward refers to its original like an answer does, as Outlook writes it.
+    """
     chain: list[Letter] = []
-    while letter.answers and "loose" not in letter.traits:
-        letter = letters[letter.answers]
+    while letter.parent and "loose" not in letter.traits:
+        letter = letters[letter.parent]
         chain.insert(0, letter)
     return chain
 
