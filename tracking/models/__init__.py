@@ -1,6 +1,6 @@
 """Rows of the upper half: records, activities with their threads, and the decisions that made them."""
 
-from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Participant, Thread
+from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Participant, Thread, ThreadKey
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.record import Account, Case, Contact, Lead, Opportunity
 
@@ -18,4 +18,5 @@ __all__ = [
     "Opportunity",
     "Participant",
     "Thread",
+    "ThreadKey",
 ]

@@ -52,6 +52,20 @@ class Thread(models.Model):
         return self.subject
 
 
+class ThreadKey(models.Model):
+    """A message or conversation that a thread speaks of, tracked or not: how a late parent finds its children.
+
+    Each key belongs to exactly one thread; two threads that turn out to share one are merged.
+    """
+
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="keys")
+    key = models.CharField(max_length=64, unique=True)
+
+    def __str__(self) -> str:
+        """Return the key."""
+        return self.key
+
+
 class Activity(models.Model):
     """A tracked message. Immutable but for its links: what it is regarding, who holds it, which thread it is in.
 

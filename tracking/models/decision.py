@@ -11,7 +11,7 @@ class ItemDecision(models.Model):
     """The last decision for one item of a mailbox. All that is kept of refused mail (design §4, promotion check).
 
     `message_hash` is the keyed hash of the Message-ID (HMAC-SHA256, hex). `facts` are the parameters of the reason's
-    sentence (`tracking.sync.reasons`): for a refusal they never say anything of the mail itself.
+    sentence (`tracking.reasons`): for a refusal they never say anything of the mail itself.
     """
 
     class Outcome(models.TextChoices):
@@ -23,6 +23,7 @@ class ItemDecision(models.Model):
         QUARANTINED = "quarantined", _("quarantined")
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="decisions")
+    # None: the item left its folder.
     folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, null=True, related_name="+")
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="decisions")
     item_id = models.CharField(max_length=1000)
@@ -33,6 +34,8 @@ class ItemDecision(models.Model):
     facts = models.JSONField(default=dict, blank=True)
     activity = models.ForeignKey(Activity, on_delete=models.SET_NULL, null=True, related_name="decisions")
     decided_at = models.DateTimeField(_("decided"))
+    # Set while an expired cursor is replaced: which items the new listing has named (`Folder.listing_before`).
+    listed_at = models.DateTimeField(null=True)
 
     class Meta:
         """One row per item of a mailbox: the last word."""

@@ -1,0 +1,467 @@
+"""Storing one page: rows, a decision per item, failures, counts, and the cursor last, in one transaction (design §1).
+
+A crash anywhere leaves the cursor where it was and the page is done again; unique keys and the locks on message keys
+make that harmless. The run row is locked first: a run whose lease is gone stores nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.port import AttachmentInfo, Content, Envelope
+from tracking.locks import lock_keys
+from tracking.lookups import message_keys
+from tracking.models import Activity, Attachment, EmailBody, Holder, ItemDecision, ItemFailure, Participant
+from tracking.sync import identity
+from tracking.sync.facts import Outcome, Reason
+from tracking.sync.plan import Action, Fail, Link, Refuse, Remove, Touch, Track
+from tracking.threads import Newcomer, place
+
+_RETRY_FIRST = timedelta(hours=1)
+_RETRY_LATER = timedelta(days=1)
+# An item that is gone is looked for once more: some servers announce items before they can be read.
+_RETRY_GONE = timedelta(minutes=10)
+
+
+_Row = TypeVar("_Row", ItemDecision, Holder)
+
+
+class LeaseLost(Exception):
+    """The run was ended by somebody else (stale heartbeat): whoever works on it must stop and store nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttachment:
+    """An attachment whose bytes are in the blob store (`sha256`), or why they are not (`missing`)."""
+
+    info: AttachmentInfo
+    sha256: str = ""
+    size: int = 0
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The content of a message to be tracked, attachments already in the blob store."""
+
+    content: Content
+    attachments: tuple[StoredAttachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is to be stored. `cursor` None: these items are retried ones and the folder's cursor stays.
+    `listed` names every item that the page of changes named and that was not a removal."""
+
+    folder: Folder
+    actions: Sequence[Action]
+    fetched: Mapping[str, Fetched]
+    cursor: str | None = None
+    more: bool = False
+    listed: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Stored:
+    """What one page came to: decisions by outcome, refusals by reason."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def store(page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> Stored:
+    """Store the page and return its counts; raises `LeaseLost`, or OperationalError when the database is gone.
+
+    When the page as a whole cannot be stored, each action is tried alone and those that cannot be become failures.
+    """
+    try:
+        with transaction.atomic():
+            return _Writer(page, run=run, mailbox=mailbox, now=now).write(page.actions)
+    except OperationalError:
+        raise
+    except (DatabaseError, ValueError):
+        with transaction.atomic():
+            return _Writer(page, run=run, mailbox=mailbox, now=now).write(
+                _storable(page, run=run, mailbox=mailbox, now=now)
+            )
+
+
+def _storable(page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> list[Action]:
+    """Return the actions with those replaced by failures that the database refuses on their own."""
+    result: list[Action] = []
+    for action in page.actions:
+        try:
+            # Rolled back in any case: this only asks whether the database takes it.
+            with transaction.atomic():
+                _Writer(page, run=run, mailbox=mailbox, now=now).write([action])
+                transaction.set_rollback(True)
+            result.append(action)
+        except OperationalError:
+            raise
+        except (DatabaseError, ValueError) as error:
+            change_key = action.envelope.change_key if isinstance(action, (Track, Link)) else ""
+            result.append(Fail(_item_id(action), change_key, Reason.CANNOT_STORE, "cannot_store", type(error).__name__))
+    return result
+
+
+def _item_id(action: Action) -> str:
+    return action.envelope.item_id if isinstance(action, (Track, Link)) else action.item_id
+
+
+class _Writer:
+    """One transaction's worth of writing. Made anew for every attempt: it collects rows."""
+
+    def __init__(self, page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> None:
+        self.page, self.run, self.mailbox, self.now = page, run, mailbox, now
+        self.folder = page.folder
+        self.decisions: list[ItemDecision] = []
+        self.holders: list[Holder] = []
+        self.stored = Stored()
+
+    def write(self, actions: Sequence[Action]) -> Stored:
+        self._keep_lease()
+        before = self._outcomes_before(actions)
+        tracks = [action for action in actions if isinstance(action, Track)]
+        links = [action for action in actions if isinstance(action, Link)]
+        messages: list[Track | Link] = [*tracks, *links]
+        lock_keys(key for message in messages for key in _keys(message, self.mailbox.pk))
+        existing = dict(
+            Activity.objects.filter(message_key__in=[message.message_key for message in messages]).values_list(
+                "message_key", "pk"
+            )
+        )
+        # Another mailbox may have tracked the message since the plan was made.
+        overtaken = [action for action in tracks if action.message_key in existing]
+        self._track([action for action in tracks if action.message_key not in existing], existing)
+        links += [Link(action.envelope, action.message_key, Reason.ALREADY_TRACKED) for action in overtaken]
+        failures = [action for action in actions if isinstance(action, Fail)]
+        for link in links:
+            if not self._hold(link, existing):
+                # The copy it was to be linked to could not be read: this one is tried again by itself.
+                key = link.envelope.change_key
+                failures.append(Fail(link.envelope.item_id, key, Reason.UNREADABLE, "original_unreadable"))
+        for action in actions:
+            if isinstance(action, Refuse):
+                self._refuse(action)
+        failed = self._fail(failures)
+        self._save()
+        self._save_failures(failed)
+        self._touch({action.item_id: action.change_key for action in actions if isinstance(action, Touch)})
+        self._remove([action.item_id for action in actions if isinstance(action, Remove)])
+        self._move_cursor(before, actions)
+        self._mark_listed()
+        return self.stored
+
+    # -- the lease, counts, cursor
+
+    def _keep_lease(self) -> None:
+        held = (
+            Run.objects.select_for_update(no_key=True)
+            .filter(pk=self.run.pk, finished_at__isnull=True)
+            .values_list("pk", flat=True)
+        )
+        if not list(held):
+            raise LeaseLost
+        Run.objects.filter(pk=self.run.pk).update(heartbeat_at=Greatest(F("heartbeat_at"), self.now))
+
+    def _outcomes_before(self, actions: Sequence[Action]) -> dict[str, tuple[int | None, str]]:
+        rows = ItemDecision.objects.filter(
+            mailbox=self.mailbox, item_id__in=[_item_id(action) for action in actions]
+        ).values_list("item_id", "folder_id", "outcome")
+        return {item_id: (folder_id, outcome) for item_id, folder_id, outcome in rows}
+
+    def _move_cursor(self, before: Mapping[str, tuple[int | None, str]], actions: Sequence[Action]) -> None:
+        after = self._outcomes_before(actions)
+        delta: Counter[tuple[int, str]] = Counter()
+        for places, sign in ((before, -1), (after, 1)):
+            for folder_id, outcome in places.values():
+                if folder_id is not None:
+                    delta[folder_id, _counted_as(outcome)] += sign
+        for folder_id in sorted({folder_id for folder_id, _column in delta} | {self.folder.pk}):
+            changes: dict[str, object] = {
+                column: Greatest(0, F(column) + delta[folder_id, column])
+                for column in ("tracked", "refused", "quarantined")
+                if delta[folder_id, column]
+            }
+            if folder_id == self.folder.pk and self.page.cursor is not None:
+                changes |= {"cursor": self.page.cursor, "more": self.page.more, "attempts": 0, "synced_at": self.now}
+                changes["careful"] = Greatest(0, F("careful") - 1) if self.page.more else 0
+                if actions:
+                    changes["changed_at"] = self.now
+            if changes:
+                Folder.objects.filter(pk=folder_id).update(**changes)
+
+    # -- tracked messages
+
+    def _track(self, tracks: Sequence[Track], existing: dict[str, int]) -> None:
+        """Create the activities; adds their ids to `existing`."""
+        rows = [self._activity(action) for action in tracks]
+        threads = place(
+            [
+                Newcomer(_keys(action, self.mailbox.pk), action.envelope.subject, row.received_at)
+                for action, row in zip(tracks, rows, strict=True)
+            ]
+        )
+        for row, thread in zip(rows, threads, strict=True):
+            row.thread = thread
+        Activity.objects.bulk_create(rows)
+        for action, row in zip(tracks, rows, strict=True):
+            existing[action.message_key] = row.pk
+        parents = [row for action, row in zip(tracks, rows, strict=True) if self._set_parent(action, row, existing)]
+        Activity.objects.bulk_update(parents, ["parent"])
+        EmailBody.objects.bulk_create(
+            EmailBody(activity=row, html=content.html, text=content.text)
+            for row, content in ((row, self._fetched(action).content) for action, row in zip(tracks, rows, strict=True))
+        )
+        Participant.objects.bulk_create(
+            participant for action, row in zip(tracks, rows, strict=True) for participant in _participants(action, row)
+        )
+        Attachment.objects.bulk_create(
+            attachment
+            for action, row in zip(tracks, rows, strict=True)
+            for attachment in _attachments(row, self._fetched(action).attachments)
+        )
+        for action, row in zip(tracks, rows, strict=True):
+            self._keep(
+                action.envelope,
+                row.pk,
+                ItemDecision(outcome=Outcome.TRACKED, reason=action.reason, facts=dict(action.facts)),
+            )
+
+    def _fetched(self, action: Track) -> Fetched:
+        return self.page.fetched[action.envelope.item_id]
+
+    def _activity(self, action: Track) -> Activity:
+        envelope, fetched = action.envelope, self._fetched(action)
+        regarding = action.found.activity.regarding if action.found else None
+        sender = envelope.sender
+        return Activity(
+            message_key=action.message_key,
+            message_id=envelope.message_id,
+            conversation_key=identity.conversation_key(envelope),
+            correlation=action.found.method if action.found else "none",
+            direction="outgoing" if action.outgoing else "incoming",
+            subject=envelope.subject,
+            sender_email=sender.email[:400] if sender else "",
+            sender_name=sender.name[:400] if sender else "",
+            sent_at=fetched.content.sent_at,
+            received_at=envelope.received_at or fetched.content.sent_at or self.now,
+            importance=fetched.content.importance[:10],
+            size=max(fetched.content.size, 0),
+            has_attachments=any(not attachment.info.inline for attachment in fetched.attachments),
+            regarding_kind=regarding.kind if regarding else "",
+            regarding_id=regarding.id if regarding else None,
+            owner=self.mailbox.owner,
+            tracked_at=self.now,
+        )
+
+    def _set_parent(self, action: Track, row: Activity, existing: Mapping[str, int]) -> bool:
+        if action.found is None:
+            return False
+        row.parent_id = action.found.activity.id or existing.get(action.found.activity.message_key)
+        return row.parent_id is not None
+
+    def _hold(self, action: Link, existing: Mapping[str, int]) -> bool:
+        """Link the item to its activity; False when there is none."""
+        activity_id = existing.get(action.message_key)
+        if activity_id is None:
+            return False
+        self._keep(action.envelope, activity_id, ItemDecision(outcome=Outcome.UPDATED, reason=action.reason))
+        return True
+
+    def _keep(self, envelope: Envelope, activity_id: int, decision: ItemDecision) -> None:
+        """Note that this item is a copy of the activity, and why."""
+        decision.activity_id = activity_id
+        decision.item_id, decision.change_key = envelope.item_id, envelope.change_key
+        self._note(decision, envelope.message_id)
+        self.holders.append(
+            Holder(
+                activity_id=activity_id,
+                mailbox=self.mailbox,
+                folder=self.folder,
+                item_id=envelope.item_id,
+                change_key=envelope.change_key,
+                since=self.now,
+            )
+        )
+
+    def _note(self, decision: ItemDecision, message_id: str = "") -> None:
+        """Complete the decision and count it."""
+        decision.mailbox, decision.folder, decision.run = self.mailbox, self.folder, self.run
+        decision.message_hash = identity.message_hash(message_id, settings.MESSAGE_ID_KEY)
+        decision.decided_at, decision.listed_at = self.now, self.folder.listing_before
+        self.decisions.append(decision)
+        self.stored.outcomes[Outcome(decision.outcome)] += 1
+        if decision.outcome == Outcome.REFUSED:
+            self.stored.refused[decision.reason] += 1
+
+    # -- refused, failed, moved
+
+    def _refuse(self, action: Refuse) -> None:
+        refusal = ItemDecision(
+            item_id=action.item_id, change_key=action.change_key, outcome=Outcome.REFUSED, reason=action.reason
+        )
+        self._note(refusal, action.message_id)
+
+    def _fail(self, failures: Sequence[Fail]) -> list[ItemFailure]:
+        rows = []
+        for action in failures:
+            gone = action.code == "item_gone"
+            if not gone:
+                self._note(
+                    ItemDecision(
+                        item_id=action.item_id,
+                        change_key=action.change_key,
+                        outcome=Outcome.QUARANTINED,
+                        reason=action.reason,
+                        facts={"code": action.code},
+                    )
+                )
+            rows.append(
+                ItemFailure(
+                    mailbox=self.mailbox,
+                    folder=self.folder,
+                    item_id=action.item_id,
+                    change_key=action.change_key,
+                    code=action.code,
+                    detail=action.detail,
+                    first_at=self.now,
+                    last_at=self.now,
+                    retry_at=self.now + (_RETRY_GONE if gone else _RETRY_FIRST),
+                    quarantined_at=None if gone else self.now,
+                )
+            )
+        return rows
+
+    def _save(self) -> None:
+        ItemDecision.objects.bulk_create(
+            _last_of_each(self.decisions),
+            update_conflicts=True,
+            unique_fields=["mailbox", "item_id"],
+            update_fields=[
+                "folder", "run", "change_key", "message_hash", "outcome", "reason", "facts", "activity", "decided_at", "listed_at",
+            ],
+        )  # fmt: skip
+        Holder.objects.bulk_create(
+            _last_of_each(self.holders),
+            update_conflicts=True,
+            unique_fields=["mailbox", "item_id"],
+            update_fields=["activity", "folder", "change_key", "removed_at"],
+        )
+        settled = [row.item_id for row in self.decisions if row.outcome != Outcome.QUARANTINED]
+        ItemFailure.objects.filter(mailbox=self.mailbox, item_id__in=settled, resolved_at__isnull=True).update(
+            resolved_at=self.now, retry_at=None
+        )
+
+    def _save_failures(self, failures: Sequence[ItemFailure]) -> None:
+        known = {
+            row.item_id: row
+            for row in ItemFailure.objects.filter(
+                mailbox=self.mailbox, item_id__in=[row.item_id for row in failures]
+            ).order_by("pk")
+        }
+        ItemFailure.objects.bulk_create([row for row in failures if row.item_id not in known])
+        for row in failures:
+            if (earlier := known.get(row.item_id)) is None:
+                continue
+            again = earlier.code == row.code == "item_gone"
+            earlier.code, earlier.detail, earlier.last_at = row.code, row.detail, self.now
+            earlier.quarantined_at = earlier.quarantined_at or row.quarantined_at
+            # Twice not there is not there: nothing is owed any more.
+            earlier.resolved_at = self.now if again else None
+            earlier.retry_at = None if again else self.now + (_RETRY_LATER if earlier.attempts > 1 else _RETRY_FIRST)
+            earlier.save()
+
+    def _touch(self, change_keys: Mapping[str, str]) -> None:
+        """Remember new change keys, and that the items are (again) in this folder."""
+        decisions = list(ItemDecision.objects.filter(mailbox=self.mailbox, item_id__in=change_keys))
+        holders = list(Holder.objects.filter(mailbox=self.mailbox, item_id__in=change_keys))
+        for decision in decisions:
+            decision.folder = self.folder
+            decision.change_key = change_keys[decision.item_id] or decision.change_key
+        for holder in holders:
+            holder.folder, holder.removed_at = self.folder, None
+            holder.change_key = change_keys[holder.item_id] or holder.change_key
+        ItemDecision.objects.bulk_update(decisions, ["folder", "change_key"])
+        Holder.objects.bulk_update(holders, ["folder", "change_key", "removed_at"])
+
+    def _remove(self, item_ids: Sequence[str]) -> None:
+        """Mark items that left the folder. The decision stays, so that it can still be explained."""
+        if item_ids:
+            Holder.objects.filter(mailbox=self.mailbox, item_id__in=item_ids).update(removed_at=self.now)
+            ItemDecision.objects.filter(mailbox=self.mailbox, item_id__in=item_ids).update(folder=None)
+            ItemFailure.objects.filter(mailbox=self.mailbox, item_id__in=item_ids, resolved_at__isnull=True).update(
+                resolved_at=self.now, retry_at=None
+            )
+
+    def _mark_listed(self) -> None:
+        """While an expired cursor is replaced: note what the new listing names; at its end, the rest has left."""
+        since = self.folder.listing_before
+        if since is None or self.page.cursor is None:
+            return
+        ItemDecision.objects.filter(mailbox=self.mailbox, item_id__in=self.page.listed).update(listed_at=since)
+        if self.page.more:
+            return
+        left = ItemDecision.objects.filter(folder=self.folder).exclude(listed_at__gte=since)
+        self._remove(list(left.values_list("item_id", flat=True)))
+        counts = Counter(
+            _counted_as(outcome)
+            for outcome in ItemDecision.objects.filter(folder=self.folder).values_list("outcome", flat=True)
+        )
+        Folder.objects.filter(pk=self.folder.pk).update(
+            listing_before=None,
+            **{column: counts[column] for column in ("tracked", "refused", "quarantined")},
+        )
+
+
+def _counted_as(outcome: str) -> str:
+    return {"refused": "refused", "quarantined": "quarantined"}.get(outcome, "tracked")
+
+
+def _keys(action: Track | Link, mailbox_id: int) -> tuple[str, ...]:
+    conversation = identity.conversation_key(action.envelope)
+    return message_keys(action.envelope, mailbox_id) + ((conversation,) if conversation else ())
+
+
+def _participants(action: Track, row: Activity) -> list[Participant]:
+    return [
+        Participant(
+            activity=row,
+            role=person.role,
+            email=person.email[:400],
+            name=person.name[:400],
+            record_kind=person.record.kind if person.record else "",
+            record_id=person.record.id if person.record else None,
+            ambiguous=person.ambiguous,
+        )
+        for person in action.people
+    ]
+
+
+def _attachments(row: Activity, attachments: Sequence[StoredAttachment]) -> list[Attachment]:
+    return [
+        Attachment(
+            activity=row,
+            position=position,
+            name=stored.info.name[:400],
+            content_type=stored.info.content_type[:200],
+            size=stored.size or max(stored.info.size, 0),
+            sha256=stored.sha256,
+            inline=stored.info.inline,
+            content_id=stored.info.content_id[:400],
+            missing=stored.missing,
+        )
+        for position, stored in enumerate(attachments)
+    ]
+
+
+def _last_of_each(rows: Sequence[_Row]) -> list[_Row]:
+    return list({row.item_id: row for row in rows}.values())

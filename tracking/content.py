@@ -1,0 +1,93 @@
+"""Reading what is to be kept, after the decision: bodies, then attachments straight into the blob store."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mailboxes.provider.errors import ItemGone, ItemUnreadable, Scope, Unavailable
+from mailboxes.provider.port import AttachmentInfo, AttachmentKind, Content, Envelope, MailProvider
+from tracking import blobs
+from tracking.apply import Fetched, StoredAttachment
+from tracking.sync.facts import Reason
+from tracking.sync.plan import Action, Fail, Plan, Track
+
+# Attempts at an item that the server calls unreadable before it is set aside (design §6).
+_ATTEMPTS = 3
+# Attachments are asked for in groups of about this size: one request for many small ones, one each for large ones.
+_GROUP_BYTES = 2_000_000
+_GROUP_COUNT = 20
+
+
+def read_envelopes(provider: MailProvider, item_ids: Sequence[str]) -> list[tuple[str, Envelope | ItemUnreadable]]:
+    """Return each item's envelope; items the server fails on are asked for alone, twice more."""
+    answers = list(zip(item_ids, provider.envelopes(item_ids), strict=True)) if item_ids else []
+    return [(item_id, _again(answer, provider.envelopes, item_id)) for item_id, answer in answers]
+
+
+def _again(answer: object, read: Callable[[Sequence[str]], Sequence[object]], item_id: str):  # type: ignore[no-untyped-def]
+    for _attempt in range(1, _ATTEMPTS):
+        if not isinstance(answer, ItemUnreadable) or isinstance(answer, ItemGone):
+            break
+        answer = read([item_id])[0]
+    return answer
+
+
+def fetch(provider: MailProvider, plan: Plan, *, beat: Callable[[], None]) -> tuple[list[Action], dict[str, Fetched]]:
+    """Return the plan's actions, those whose content cannot be read replaced by failures, and the contents by item id.
+
+    Raises `Unavailable` with code `disk_full` when the blob store takes no more: nothing of the page is stored then.
+    """
+    tracks = [action for action in plan.actions if isinstance(action, Track)]
+    ids = [track.envelope.item_id for track in tracks]
+    beat()
+    answers = dict(zip(ids, provider.contents(ids), strict=True)) if ids else {}
+    fetched: dict[str, Fetched] = {}
+    failed: dict[str, Fail] = {}
+    for track in tracks:
+        item_id = track.envelope.item_id
+        answer = _again(answers[item_id], provider.contents, item_id)
+        if isinstance(answer, Content):
+            fetched[item_id] = Fetched(answer)
+        else:
+            failed[item_id] = Fail(item_id, track.envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail)
+    _fetch_attachments(provider, fetched, beat=beat)
+    actions = [failed.get(a.envelope.item_id, a) if isinstance(a, Track) else a for a in plan.actions]
+    return actions, fetched
+
+
+def _fetch_attachments(provider: MailProvider, fetched: dict[str, Fetched], *, beat: Callable[[], None]) -> None:
+    wanted = [info for item in fetched.values() for info in item.content.attachments]
+    stored: dict[str, StoredAttachment] = {
+        info.id: StoredAttachment(info, missing="not_a_file")
+        for info in wanted
+        if info.kind is AttachmentKind.REFERENCE
+    }
+    for group in _groups([info for info in wanted if info.kind is not AttachmentKind.REFERENCE]):
+        beat()
+        for info, answer in zip(group, provider.attachments(group), strict=True):
+            if isinstance(answer, ItemUnreadable):
+                stored[info.id] = StoredAttachment(info, missing=answer.code)
+            else:
+                stored[info.id] = StoredAttachment(info, sha256=_put(answer.data), size=len(answer.data))
+    for item_id, item in fetched.items():
+        if item.content.attachments:
+            fetched[item_id] = Fetched(item.content, tuple(stored[info.id] for info in item.content.attachments))
+
+
+def _put(data: bytes) -> str:
+    try:
+        return blobs.put(data)
+    except OSError as error:
+        # Our own disk, not the mail server; the page is read again once there is room.
+        raise Unavailable(str(error), code="disk_full", scope=Scope.MAILBOX) from error
+
+
+def _groups(infos: Sequence[AttachmentInfo]) -> Iterator[list[AttachmentInfo]]:
+    group: list[AttachmentInfo] = []
+    size = 0
+    for info in infos:
+        if group and (size + info.size > _GROUP_BYTES or len(group) >= _GROUP_COUNT):
+            yield group
+            group, size = [], 0
+        group.append(info)
+        size += info.size
+    if group:
+        yield group

@@ -1,0 +1,140 @@
+"""What planning must know of a page, read from the database in a fixed number of queries, whatever the page's size."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import CharField, QuerySet, Value
+from django.db.models.functions import Lower
+
+from mailboxes.models import Folder, Mailbox
+from mailboxes.provider.port import Envelope
+from security.access import visible
+from security.models import User
+from tracking.models import Account, Activity, Case, Contact, Holder, ItemDecision, Lead
+from tracking.models.activity import RecordKind
+from tracking.sync import identity
+from tracking.sync.decide import address_key, recipients
+from tracking.sync.facts import Known, KnownActivity, KnownItem, Option, Outcome, RecordRef, Rules
+
+_REACHABLE = (
+    (RecordKind.CONTACT, Contact),
+    (RecordKind.LEAD, Lead),
+    (RecordKind.ACCOUNT, Account),
+    (RecordKind.CASE, Case),
+)
+
+
+def rules_of(mailbox: Mailbox) -> Rules:
+    """Return the rules in force for a mailbox (its sync profile is taken to be loaded)."""
+    profile = mailbox.sync_profile
+    return Rules(
+        mailbox_id=mailbox.pk,
+        mailbox_address=mailbox.address.lower(),
+        option=Option(mailbox.effective_track),
+        exclude_internal=profile.exclude_internal,
+        exclude_automated=profile.exclude_automated,
+        blocked=_lines(profile.blocked),
+        internal_domains=_lines(profile.internal_domains),
+    )
+
+
+def _lines(text: str) -> frozenset[str]:
+    return frozenset(line.strip().lower().removeprefix("@") for line in text.splitlines() if line.strip())
+
+
+def known_items(folder: Folder, item_ids: Iterable[str]) -> dict[str, KnownItem]:
+    """Return the stored decision of each item that has one."""
+    rows = ItemDecision.objects.filter(mailbox_id=folder.mailbox_id, item_id__in=list(item_ids)).values_list(
+        "item_id", "change_key", "outcome", "folder_id"
+    )
+    return {
+        item_id: KnownItem(change_key, Outcome(outcome), here=folder_id == folder.pk)
+        for item_id, change_key, outcome, folder_id in rows
+    }
+
+
+def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
+    """Return what is known of the messages themselves: tracked ones they are or answer, records, colleagues."""
+    keys = {key for envelope in envelopes for key in message_keys(envelope, mailbox.pk)}
+    conversations = {key for envelope in envelopes if (key := identity.conversation_key(envelope))}
+    addresses = {
+        key
+        for envelope in envelopes
+        for person in (*recipients(envelope), *([envelope.sender] if envelope.sender else []))
+        if (key := address_key(person))
+    }
+    return Known(
+        activities=_activities(mailbox, keys),
+        conversations=_conversations(conversations),
+        records=_records(mailbox.owner, addresses),
+        internal=_colleagues(addresses),
+    )
+
+
+def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:
+    """Return the keys of the message itself and of every message it answers."""
+    return (identity.message_key(envelope, mailbox_id), *identity.parent_keys(envelope))
+
+
+def _known(row: dict[str, Any], mailboxes: frozenset[int] = frozenset()) -> KnownActivity:
+    regarding = RecordRef(row["regarding_kind"], row["regarding_id"]) if row["regarding_kind"] else None
+    return KnownActivity(row["message_key"], row["id"], regarding, mailboxes)
+
+
+_FIELDS = ("id", "message_key", "regarding_kind", "regarding_id")
+
+
+def _activities(mailbox: Mailbox, keys: set[str]) -> dict[str, KnownActivity]:
+    rows = list(Activity.objects.filter(message_key__in=keys).values(*_FIELDS))
+    held = set(
+        Holder.objects.filter(
+            activity_id__in=[row["id"] for row in rows], mailbox=mailbox, removed_at__isnull=True
+        ).values_list("activity_id", flat=True)
+    )
+    here = frozenset({mailbox.pk})
+    return {row["message_key"]: _known(row, here if row["id"] in held else frozenset()) for row in rows}
+
+
+def _conversations(keys: set[str]) -> dict[str, KnownActivity]:
+    if not keys:
+        return {}
+    rows = (
+        Activity.objects.filter(conversation_key__in=keys)
+        .order_by("conversation_key", "-received_at", "-id")
+        .distinct("conversation_key")
+        .values("conversation_key", *_FIELDS)
+    )
+    return {row["conversation_key"]: _known(row) for row in rows}
+
+
+def _records(owner: User, addresses: set[str]) -> dict[str, tuple[RecordRef, ...]]:
+    """Return the records behind each address that the owner may see: their rights decide, on every route (design §4)."""
+    if not addresses:
+        return {}
+    parts: list[QuerySet[Any, Any]] = [
+        visible(owner, model)
+        .order_by()
+        .alias(address=Lower(column))
+        .filter(address__in=addresses)
+        .values_list(Value(kind.value, output_field=CharField()), "pk", Lower(column))
+        for kind, model in _REACHABLE
+        for column in ("email1", "email2", "email3")
+    ]
+    found: dict[str, list[RecordRef]] = {}
+    for kind, pk, address in parts[0].union(*parts[1:]):
+        found.setdefault(address, []).append(RecordRef(kind, pk))
+    order = [kind.value for kind, _model in _REACHABLE]
+    return {
+        address: tuple(sorted(set(records), key=lambda record: (order.index(record.kind), record.id)))
+        for address, records in found.items()
+    }
+
+
+def _colleagues(addresses: set[str]) -> frozenset[str]:
+    if not addresses:
+        return frozenset()
+    mailboxes = (
+        Mailbox.objects.order_by().alias(key=Lower("address")).filter(key__in=addresses).values_list(Lower("address"))
+    )
+    people = User.objects.order_by().alias(key=Lower("email")).filter(key__in=addresses).values_list(Lower("email"))
+    return frozenset(address for (address,) in mailboxes.union(people))

@@ -1,0 +1,248 @@
+"""One run: provider → plan → store, page by page. The only module that sees all three (design §1).
+
+An idle run costs one request, for the change counters of all followed folders. Folders whose counters moved are read;
+once an hour all of them are, as a safety net. Nothing here sleeps or retries a server: that is the schedule's.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.errors import CursorExpired, FolderGone, ProviderError, Scope
+from mailboxes.provider.port import ChangePage, Envelope, FolderRole, MailProvider
+from mailboxes.report import RunReport
+from tracking.apply import Page, Stored, store
+from tracking.content import fetch, read_envelopes
+from tracking.lookups import known_items, known_messages, rules_of
+from tracking.models import ItemFailure
+from tracking.sync.facts import Outcome, Reason, Rules
+from tracking.sync.plan import Action, Fail, Plan, Sorted, plan_page, sort_changes
+
+PAGE_ITEMS = 200
+FULL_PASS_EVERY = timedelta(hours=1)
+# A page begun this often without an end kills its worker: from then on items are read one by one.
+_PAGE_ATTEMPTS = 3
+# Roles that mail is read from until people choose more (design §4).
+FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
+_ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
+
+Clock = Callable[[], datetime]
+
+
+def sync(  # noqa: PLR0913 -- time and limits are arguments of an engine
+    run: Run,
+    provider: MailProvider,
+    *,
+    clock: Clock,
+    yield_after_s: float | None,
+    beat: Callable[[], None],
+    folders: list[Folder] | None = None,
+) -> RunReport:
+    """Read everything new in the run's mailbox and return what came of it. The run's lease must be held.
+
+    `yield_after_s`: stop between pages after so many seconds and report `more`; None: go on to the end. `beat` is
+    called before every request. Provider errors end up in the report; `LeaseLost` and database errors are raised.
+    """
+    session = _Session(run, provider, clock=clock, yield_after_s=yield_after_s, beat=beat)
+    try:
+        session.run_all(folders)
+    except ProviderError as error:
+        session.report.error = error
+    session.report.requests = provider.requests
+    return session.report
+
+
+class _Session:
+    """State of one run in memory: the clock, the report, the mailbox's rules."""
+
+    def __init__(
+        self, run: Run, provider: MailProvider, *, clock: Clock, yield_after_s: float | None, beat: Callable[[], None]
+    ) -> None:
+        self.run, self.provider, self.clock, self.beat = run, provider, clock, beat
+        self.mailbox: Mailbox = run.mailbox
+        self.report = RunReport()
+        started = clock()
+        self.until = None if yield_after_s is None else started + timedelta(seconds=yield_after_s)
+        last = self.mailbox.full_pass_at
+        self.report.full_pass = run.full_pass or last is None or started - last >= FULL_PASS_EVERY
+
+    def run_all(self, folders: list[Folder] | None) -> None:
+        rows = list(self.mailbox.folders.all()) if folders is None else folders
+        if self.report.full_pass or not rows:
+            rows = self._refresh_folders(rows)
+        followed = sorted(
+            (folder for folder in rows if folder.followed and folder.gone_at is None),
+            key=lambda folder: (_ORDER.get(folder.role, 2), folder.pk),
+        )
+        for folder in self._changed(followed):
+            try:
+                self._sync_folder(folder)
+            except ProviderError as error:
+                self._fail_folder(folder, error)
+            if self.report.more:
+                return
+        if self.report.full_pass:
+            self._retry_failures(followed)
+
+    # -- which folders
+
+    def _refresh_folders(self, rows: list[Folder]) -> list[Folder]:
+        """Bring the folder rows up to date with the server: new, renamed, gone (bound to their ids, design §4)."""
+        self.beat()
+        known = {folder.provider_id: folder for folder in rows}
+        infos = self.provider.folders()
+        self.report.reached_server = True
+        for info in infos:
+            fields = {"name": info.name[:400], "role": info.role.value, "total": info.total, "gone_at": None}
+            fields["parent_id_at_provider"] = info.parent_id or ""
+            folder = known.pop(info.id, None)
+            if folder is None:
+                Folder.objects.update_or_create(
+                    mailbox=self.mailbox,
+                    provider_id=info.id,
+                    defaults=fields,
+                    create_defaults={**fields, "followed": info.role in FOLLOWED},
+                )
+            elif any(getattr(folder, name) != value for name, value in fields.items()):
+                Folder.objects.filter(pk=folder.pk).update(**fields)
+        Folder.objects.filter(pk__in=[folder.pk for folder in known.values() if folder.gone_at is None]).update(
+            gone_at=self.clock()
+        )
+        return list(self.mailbox.folders.all())
+
+    def _changed(self, followed: list[Folder]) -> Iterable[Folder]:
+        """Return the folders to be read. Counters are taken before reading: what changes meanwhile shows next time."""
+        server = self.mailbox.server
+        if server.counters is False or not followed:
+            return followed
+        self.beat()
+        counters = self.provider.counters([folder.provider_id for folder in followed])
+        self.report.reached_server = True
+        if server.counters is None or (counters and all(value is None for value in counters.values())):
+            server.counters = any(value is not None for value in counters.values())
+            type(server).objects.filter(pk=server.pk).update(counters=server.counters)
+        changed = []
+        for folder in followed:
+            if folder.provider_id not in counters:
+                self._fail_folder(folder, FolderGone())
+                continue
+            now = counters[folder.provider_id]
+            if self.report.full_pass or folder.more or now is None or now != folder.counters or folder.cursor is None:
+                folder.counters = now or ""
+                changed.append(folder)
+        return changed
+
+    def _fail_folder(self, folder: Folder, error: ProviderError) -> None:
+        """Set one folder aside and go on with the others; what concerns more than the folder ends the run."""
+        if error.scope is not Scope.FOLDER:
+            raise error
+        self.report.folder_errors[folder.pk] = error
+        Folder.objects.filter(pk=folder.pk).update(
+            issue_code=error.code, **({"gone_at": self.clock()} if isinstance(error, FolderGone) else {})
+        )
+
+    # -- one folder
+
+    def _sync_folder(self, folder: Folder) -> None:
+        counters = folder.counters
+        while True:
+            page, limit = self._read_page(folder)
+            self._do_page(folder, page, one_by_one=limit == 1)
+            folder.refresh_from_db()
+            if not page.more:
+                break
+            if self.until is not None and self.clock() >= self.until:
+                self.report.more = True
+                return
+        # Only now: had the run died before, the old counters would have made the next one look again.
+        if folder.counters != counters or folder.issue_code:
+            Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
+
+    def _read_page(self, folder: Folder) -> tuple[ChangePage, int]:
+        """Count the attempt, then read the next page; an expired cursor begins a new listing (design §6)."""
+        if folder.attempts >= _PAGE_ATTEMPTS and not folder.careful:
+            folder.attempts, folder.careful = 0, PAGE_ITEMS
+        folder.attempts += 1
+        Folder.objects.filter(pk=folder.pk).update(attempts=folder.attempts, careful=folder.careful)
+        limit = 1 if folder.careful else PAGE_ITEMS
+        self.beat()
+        try:
+            page = self.provider.changes(folder.provider_id, folder.cursor, limit)
+        except CursorExpired:
+            if folder.cursor is None:
+                raise
+            folder.cursor, folder.listing_before = None, self.clock()
+            Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
+            page = self.provider.changes(folder.provider_id, None, limit)
+        except ProviderError:
+            self._attempt_was_honest(folder)
+            raise
+        self.report.reached_server = True
+        return page, limit
+
+    def _attempt_was_honest(self, folder: Folder) -> None:
+        """The server failed, not we: that says nothing against the items of the page."""
+        Folder.objects.filter(pk=folder.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+    def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
+        items = known_items(folder, {change.item_id for change in page.changes})
+        asked = sort_changes(page.changes, items)
+        self.report.arrived += asked.arrived
+        if one_by_one and folder.attempts > _PAGE_ATTEMPTS:
+            # Read alone, it has ended its worker three times: set aside unread.
+            actions: list[Action] = [Fail(i, "", Reason.KILLS_WORKER, "kills_worker") for i in asked.read]
+            self._store(Page(folder, [*asked.actions, *actions], {}, page.cursor, page.more, asked.listed))
+            Folder.objects.filter(pk=folder.pk).update(careful=0)
+            return
+        try:
+            plan = self._plan(folder, asked)
+            actions, fetched = fetch(self.provider, plan, beat=self.beat)
+        except ProviderError:
+            self._attempt_was_honest(folder)
+            raise
+        self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed))
+
+    def _plan(self, folder: Folder, asked: Sorted) -> Plan:
+        self.beat()
+        return plan_items(self.provider, self.mailbox, folder, asked.read, rules=rules_of(self.mailbox))
+
+    def _store(self, page: Page) -> None:
+        stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
+        count(self.report, stored)
+
+    # -- what failed before
+
+    def _retry_failures(self, followed: list[Folder]) -> None:
+        """Try again what was set aside and is due. The attempt is counted before it is made."""
+        now = self.clock()
+        by_folder = {folder.pk: folder for folder in followed}
+        due = ItemFailure.objects.filter(
+            mailbox=self.mailbox, resolved_at__isnull=True, retry_at__lte=now, folder__in=by_folder
+        ).order_by("folder", "pk")[:PAGE_ITEMS]
+        for failure in due:
+            ItemFailure.objects.filter(pk=failure.pk).update(
+                attempts=F("attempts") + 1, last_at=now, retry_at=now + timedelta(days=1)
+            )
+            folder = by_folder[failure.folder_id]
+            plan = plan_items(self.provider, self.mailbox, folder, [failure.item_id], rules=rules_of(self.mailbox))
+            actions, fetched = fetch(self.provider, plan, beat=self.beat)
+            self._store(Page(folder, actions, fetched))
+
+
+def plan_items(
+    provider: MailProvider, mailbox: Mailbox, folder: Folder, item_ids: Iterable[str], *, rules: Rules
+) -> Plan:
+    """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
+    answers = read_envelopes(provider, list(item_ids))
+    known = known_messages(mailbox, [answer for _item_id, answer in answers if isinstance(answer, Envelope)])
+    return plan_page(answers, sent=folder.role == FolderRole.SENT, rules=rules, known=known)
+
+
+def count(report: RunReport, stored: Stored) -> None:
+    """Add a page's decisions to the report."""
+    report.tracked += stored.outcomes[Outcome.TRACKED]
+    report.updated += stored.outcomes[Outcome.UPDATED]
+    report.quarantined += stored.outcomes[Outcome.QUARANTINED]
+    report.refused.update(stored.refused)

@@ -1,0 +1,43 @@
+"""The sentence for each reason: what a person reads beside a decision. One table for screens, commands and docs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from tracking.models.activity import RecordKind
+from tracking.sync.facts import Reason
+
+SENTENCES = {
+    Reason.ALL_MAIL: _("Tracked, because this mailbox tracks all mail."),
+    Reason.REPLY_TO_TRACKED: _("Tracked, because it answers a message that is tracked (reply headers)."),
+    Reason.SAME_CONVERSATION: _("Tracked, because it belongs to the conversation of a tracked message."),
+    Reason.FROM_RECORD: _("Tracked, because its sender is a %(kind)s."),
+    Reason.TO_RECORD: _("Tracked, because it was sent to a %(kind)s."),
+    Reason.ALREADY_TRACKED: _("Linked to the copy that is kept already: another mailbox holds the same message."),
+    Reason.DUPLICATE_IN_MAILBOX: _("Linked to the copy that is kept already: this mailbox holds the message twice."),
+    Reason.NOT_MAIL: _("Refused, because it is not a message."),
+    Reason.DRAFT: _("Refused, because it is a draft."),
+    Reason.PRIVATE: _("Refused, because its sender marked it as private."),
+    Reason.BLOCKED: _("Refused, because its sender is on the list of blocked addresses and domains."),
+    Reason.AUTOMATED: _("Refused, because a program sent it and automated mail is left out."),
+    Reason.INTERNAL: _("Refused, because only colleagues take part and mail among colleagues is left out."),
+    Reason.TRACKING_OFF: _("Refused, because this mailbox tracks nothing by itself."),
+    Reason.NOT_A_REPLY: _("Refused, because it answers no tracked message and this mailbox tracks replies only."),
+    Reason.NO_RECORD: _("Refused, because no record has the address of the person it is from or to."),
+    Reason.UNREADABLE: _("Set aside, because the mail server could not read it out. It is tried again by itself."),
+    Reason.KILLS_WORKER: _(
+        "Set aside, because reading it ended the worker several times. It is tried again once a day."
+    ),
+    Reason.CANNOT_STORE: _("Set aside, because the database could not take it. It is tried again by itself."),
+}
+
+
+def sentence(reason: str, facts: Mapping[str, Any] | None = None) -> str:
+    """Return the sentence for a stored reason, in the language in force, with its facts filled in."""
+    try:
+        template = SENTENCES[Reason(reason)]
+    except ValueError:
+        return reason
+    kind = (facts or {}).get("kind", "")
+    return str(template) % {"kind": RecordKind(kind).label if kind in RecordKind.values else kind}

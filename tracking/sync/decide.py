@@ -1,0 +1,144 @@
+"""The promotion check (S24): one envelope, the rules and what we know → yes or no, and why. The first rule that hits wins.
+
+Order: already tracked → never tracked (not mail, draft, private) → exclusions → the tracking option.
+"""
+
+from dataclasses import dataclass
+
+from mailboxes.provider.port import Address, Envelope
+from tracking.sync import identity
+from tracking.sync.facts import Known, KnownActivity, Option, Outcome, Reason, RecordRef, Rules
+
+_RECORD_KINDS = {
+    Option.RECORDS: frozenset({"contact", "lead", "account"}),
+    Option.ENABLED: frozenset({"contact", "lead", "account", "opportunity", "case"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Correlated:
+    """The tracked message that this one belongs to, and how it was found."""
+
+    activity: KnownActivity
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one message. `facts` are the parameters of the reason's sentence; none of them for a refusal."""
+
+    outcome: Outcome
+    reason: Reason
+    facts: tuple[tuple[str, str | int], ...] = ()
+
+
+def address_key(address: Address) -> str:
+    """Return the address as it is compared: lower case, no white space around."""
+    return address.email.strip().lower()
+
+
+def recipients(envelope: Envelope) -> tuple[Address, ...]:
+    """Return everybody the message went to, as far as its headers say."""
+    return envelope.to + envelope.cc + envelope.bcc
+
+
+def correlate(envelope: Envelope, known: Known) -> Correlated | None:
+    """Return the tracked message this one answers: by reply headers, then by conversation id (design §4)."""
+    for key in identity.parent_keys(envelope):
+        if activity := known.activities.get(key):
+            return Correlated(activity, "reply_headers")
+    if activity := known.conversations.get(identity.conversation_key(envelope)):
+        return Correlated(activity, "conversation")
+    return None
+
+
+def decide(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
+    """Return what is to become of the message; `sent` says that it lies in a folder of sent mail."""
+    existing = known.activities.get(identity.message_key(envelope, rules.mailbox_id))
+    if existing is not None:
+        duplicate = rules.mailbox_id in existing.mailboxes
+        return Verdict(Outcome.UPDATED, Reason.DUPLICATE_IN_MAILBOX if duplicate else Reason.ALREADY_TRACKED)
+    if refusal := _never(envelope) or _excluded(envelope, sent=sent, rules=rules, known=known):
+        return Verdict(Outcome.REFUSED, refusal)
+    return _by_option(envelope, sent=sent, rules=rules, known=known, found=found)
+
+
+def _never(envelope: Envelope) -> Reason | None:
+    kind = envelope.item_class.upper()
+    # A report on a message (REPORT.IPM.NOTE.NDR) and a meeting request are mail as well.
+    if not kind.startswith(("IPM.NOTE", "IPM.SCHEDULE", "REPORT.", "IPM.POST", "IPM.OUTLOOK.RECALL", "IPM.RECALL")):
+        return Reason.NOT_MAIL
+    if envelope.is_draft:
+        return Reason.DRAFT
+    if envelope.sensitivity.lower() == "private":
+        return Reason.PRIVATE
+    return None
+
+
+def _excluded(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Reason | None:
+    if not sent and envelope.sender and _on_list(address_key(envelope.sender), rules.blocked):
+        return Reason.BLOCKED
+    if rules.exclude_automated and _automated(envelope):
+        return Reason.AUTOMATED
+    if rules.exclude_internal and _internal(envelope, rules=rules, known=known):
+        return Reason.INTERNAL
+    return None
+
+
+def _on_list(address: str, entries: frozenset[str]) -> bool:
+    """Tell whether the address, its domain, or a domain above that one is listed."""
+    if not address:
+        return False
+    if address in entries:
+        return True
+    labels = address.rpartition("@")[2].split(".")
+    return any(".".join(labels[start:]) in entries for start in range(len(labels)))
+
+
+def _automated(envelope: Envelope) -> bool:
+    # RFC 3834 §5: any value but "no" says that no person wrote it. Delivery reports are automated by their class.
+    value = envelope.auto_submitted.partition(";")[0].strip()
+    return value not in ("", "no") or envelope.item_class.upper().startswith("REPORT.")
+
+
+def _internal(envelope: Envelope, *, rules: Rules, known: Known) -> bool:
+    """Tell whether everybody concerned is a colleague. A message whose sender is not named is not taken for one."""
+    if envelope.sender is None:
+        return False
+    people = {address_key(envelope.sender), *(address_key(person) for person in recipients(envelope))}
+    return all(colleague(person, rules=rules, known=known) for person in people)
+
+
+def colleague(address: str, *, rules: Rules, known: Known) -> bool:
+    """Tell whether a (lower-case) address is the organisation's own."""
+    return address == rules.mailbox_address or address in known.internal or _on_list(address, rules.internal_domains)
+
+
+def _by_option(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
+    match rules.option:
+        case Option.NONE:
+            return Verdict(Outcome.REFUSED, Reason.TRACKING_OFF)
+        case Option.ALL:
+            return Verdict(Outcome.TRACKED, Reason.ALL_MAIL)
+        case Option.REPLIES:
+            if found is None:
+                return Verdict(Outcome.REFUSED, Reason.NOT_A_REPLY)
+            by_reply = found.method == "reply_headers"
+            return Verdict(Outcome.TRACKED, Reason.REPLY_TO_TRACKED if by_reply else Reason.SAME_CONVERSATION)
+        case Option.RECORDS | Option.ENABLED:
+            record = _record_on_other_side(envelope, sent=sent, rules=rules, known=known)
+            if record is None:
+                return Verdict(Outcome.REFUSED, Reason.NO_RECORD)
+            facts: tuple[tuple[str, str | int], ...] = (("kind", record.kind), ("record", record.id))
+            return Verdict(Outcome.TRACKED, Reason.TO_RECORD if sent else Reason.FROM_RECORD, facts)
+
+
+def _record_on_other_side(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> RecordRef | None:
+    """Return the record the mail comes from; of sent mail, the first it goes to."""
+    others = recipients(envelope) if sent else ((envelope.sender,) if envelope.sender else ())
+    kinds = _RECORD_KINDS[rules.option]
+    for person in others:
+        for record in known.records.get(address_key(person), ()):
+            if record.kind in kinds:
+                return record
+    return None

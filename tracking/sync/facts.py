@@ -1,0 +1,103 @@
+"""What planning is told: rules of the mailbox, and what the database knows of the items on the page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What becomes of an item. The values are those of `ItemDecision.Outcome`."""
+
+    TRACKED = "tracked"
+    UPDATED = "updated"
+    REFUSED = "refused"
+    QUARANTINED = "quarantined"
+
+
+class Option(StrEnum):
+    """Which mail is tracked without anybody asking for it. The values are those of `mailboxes.states.Track`."""
+
+    ALL = "all"
+    REPLIES = "replies"
+    RECORDS = "records"
+    ENABLED = "enabled"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why. Each has a sentence in `tracking.reasons`; a refusal's reason says nothing of the mail itself."""
+
+    ALL_MAIL = "all_mail"
+    REPLY_TO_TRACKED = "reply_to_tracked"
+    SAME_CONVERSATION = "same_conversation"
+    FROM_RECORD = "from_record"
+    TO_RECORD = "to_record"
+    ALREADY_TRACKED = "already_tracked"
+    DUPLICATE_IN_MAILBOX = "duplicate_in_mailbox"
+
+    NOT_MAIL = "not_mail"
+    DRAFT = "draft"
+    PRIVATE = "private"
+    BLOCKED = "blocked"
+    AUTOMATED = "automated"
+    INTERNAL = "internal"
+    TRACKING_OFF = "tracking_off"
+    NOT_A_REPLY = "not_a_reply"
+    NO_RECORD = "no_record"
+
+    UNREADABLE = "unreadable"
+    KILLS_WORKER = "kills_worker"
+    CANNOT_STORE = "cannot_store"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A record that has an address. `kind` is a value of `RecordKind`."""
+
+    kind: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides, for one mailbox at one time. Addresses and domains in lower case.
+
+    `internal_domains` and `Known.internal` together say who is a colleague.
+    """
+
+    mailbox_id: int
+    mailbox_address: str
+    option: Option
+    exclude_internal: bool = True
+    exclude_automated: bool = True
+    blocked: frozenset[str] = frozenset()
+    internal_domains: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """The stored decision for an item id. `here`: in the folder of this page; false once it left, or in another."""
+
+    change_key: str
+    outcome: Outcome
+    here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KnownActivity:
+    """A tracked message. `id` is None while it is only planned, on this page; `message_key` then names it."""
+
+    message_key: str
+    id: int | None = None
+    regarding: RecordRef | None = None
+    mailboxes: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knows of the messages on a page. Keys are those of `identity`, addresses lower case."""
+
+    activities: Mapping[str, KnownActivity] = field(default_factory=dict)
+    conversations: Mapping[str, KnownActivity] = field(default_factory=dict)
+    records: Mapping[str, tuple[RecordRef, ...]] = field(default_factory=dict)
+    internal: frozenset[str] = frozenset()

@@ -1,0 +1,227 @@
+"""One page of changes → a Plan: frozen actions, complete before anything is written.
+
+Two steps, because the second needs what the first asks for: `sort_changes` says which items must be read at all,
+`plan_page` decides on their envelopes. Bodies are read only for the plan's `Track` actions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final, Literal
+
+from mailboxes.provider.errors import ItemUnreadable
+from mailboxes.provider.port import Change, ChangeKind, Envelope
+from tracking.sync import identity
+from tracking.sync.decide import Correlated, address_key, colleague, correlate, decide
+from tracking.sync.facts import Known, KnownActivity, KnownItem, Outcome, Reason, RecordRef, Rules
+
+_READ: Final = "read"
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One address of a message and the record it belongs to; several candidates are an ambiguity, not a guess."""
+
+    role: str
+    email: str
+    name: str
+    record: RecordRef | None = None
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Keep a copy: read the content, store one activity."""
+
+    envelope: Envelope
+    message_key: str
+    reason: Reason
+    facts: tuple[tuple[str, str | int], ...]
+    people: tuple[Person, ...]
+    found: Correlated | None
+    outgoing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The message is tracked already: note that this item is a copy of it."""
+
+    envelope: Envelope
+    message_key: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Keep nothing but the decision. Carries no envelope on purpose: what is not here cannot be stored."""
+
+    item_id: str
+    change_key: str
+    message_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The item could not be read or stored."""
+
+    item_id: str
+    change_key: str
+    reason: Reason
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A known item changed in a way that does not matter: remember its new change key."""
+
+    item_id: str
+    change_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A known item left the folder. A soft mark: a move looks like this, too."""
+
+    item_id: str
+
+
+Action = Track | Link | Refuse | Fail | Touch | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What a page asks for: items whose envelope must be read, and actions that need nothing read.
+
+    `arrived` counts items never seen before: the schedule's measure of activity. `listed`: every item named as present.
+    """
+
+    read: tuple[str, ...]
+    actions: tuple[Touch | Remove, ...]
+    arrived: int
+    listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a page leads to."""
+
+    actions: tuple[Action, ...] = ()
+
+    def of(self, *kinds: type) -> list[Action]:
+        """Return the actions of these kinds, in order."""
+        return [action for action in self.actions if isinstance(action, kinds)]
+
+
+def sort_changes(changes: Sequence[Change], items: Mapping[str, KnownItem]) -> Sorted:
+    """Say what must be read. The last change of an item counts: a page may name one several times."""
+    read: list[str] = []
+    actions: list[Touch | Remove] = []
+    listed: list[str] = []
+    arrived = 0
+    for change in _last_of_each(changes):
+        item = items.get(change.item_id)
+        if change.kind is not ChangeKind.REMOVED:
+            listed.append(change.item_id)
+            arrived += item is None
+        answer = _answer(change, item)
+        if answer == _READ:
+            read.append(change.item_id)
+        elif answer is not None:
+            actions.append(answer)
+    return Sorted(tuple(read), tuple(actions), arrived, tuple(listed))
+
+
+def _last_of_each(changes: Sequence[Change]) -> Iterable[Change]:
+    last: dict[str, Change] = {}
+    for change in changes:
+        # Taken out first, so that the order is that of each item's last change.
+        last.pop(change.item_id, None)
+        last[change.item_id] = change
+    return last.values()
+
+
+def _answer(change: Change, item: KnownItem | None) -> Touch | Remove | Literal["read"] | None:
+    """Return what one change asks for; None: nothing. One branch per row of the table in docs/sync.md."""
+    if change.kind is ChangeKind.REMOVED:
+        # Of an item that is known in another folder, this one has nothing to say: it moved and kept its id.
+        return Remove(change.item_id) if item is not None and item.here else None
+    if item is None:
+        return _READ
+    if item.here and change.change_key and change.change_key == item.change_key:
+        return None
+    if item.outcome in (Outcome.TRACKED, Outcome.UPDATED):
+        # The copy is immutable: a category, a flag, a move back change nothing in it.
+        return Touch(change.item_id, change.change_key)
+    # Refused or quarantined: a change may change the answer; being read does not.
+    return Touch(change.item_id, change.change_key) if change.kind is ChangeKind.READ_FLAG else _READ
+
+
+def plan_page(
+    envelopes: Sequence[tuple[str, Envelope | ItemUnreadable]], *, sent: bool, rules: Rules, known: Known
+) -> Plan:
+    """Decide on every envelope, oldest first, so that a reply finds what it answers on the same page."""
+    actions: list[Action] = []
+    readable: list[Envelope] = []
+    for item_id, answer in envelopes:
+        if isinstance(answer, Envelope):
+            readable.append(answer)
+        else:
+            actions.append(Fail(item_id, "", Reason.UNREADABLE, answer.code, answer.detail))
+    readable.sort(key=lambda envelope: (envelope.received_at or _EARLIEST, envelope.item_id))
+    activities = dict(known.activities)
+    conversations = dict(known.conversations)
+    growing = replace(known, activities=MappingProxyType(activities), conversations=MappingProxyType(conversations))
+    for envelope in readable:
+        action = _plan_one(envelope, sent=sent, rules=rules, known=growing)
+        actions.append(action)
+        if isinstance(action, Track):
+            tracked = KnownActivity(
+                action.message_key,
+                regarding=action.found.activity.regarding if action.found else None,
+                mailboxes=frozenset({rules.mailbox_id}),
+            )
+            activities[action.message_key] = tracked
+            if key := identity.conversation_key(envelope):
+                conversations[key] = tracked
+    return Plan(tuple(actions))
+
+
+def _plan_one(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Action:
+    found = correlate(envelope, known)
+    verdict = decide(envelope, sent=sent, rules=rules, known=known, found=found)
+    key = identity.message_key(envelope, rules.mailbox_id)
+    if verdict.outcome is Outcome.UPDATED:
+        return Link(envelope, key, verdict.reason)
+    if verdict.outcome is Outcome.REFUSED:
+        return Refuse(envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason)
+    outgoing = sent or (
+        envelope.sender is not None and colleague(address_key(envelope.sender), rules=rules, known=known)
+    )
+    return Track(envelope, key, verdict.reason, verdict.facts, _people(envelope, known), found, outgoing)
+
+
+def _people(envelope: Envelope, known: Known) -> tuple[Person, ...]:
+    listed = [
+        *([("from", envelope.sender)] if envelope.sender else []),
+        *(("to", person) for person in envelope.to),
+        *(("cc", person) for person in envelope.cc),
+        *(("bcc", person) for person in envelope.bcc),
+    ]
+    people: dict[tuple[str, str], Person] = {}
+    for role, address in listed:
+        candidates = known.records.get(address_key(address), ())
+        people.setdefault(
+            (role, address_key(address)),
+            Person(
+                role,
+                address.email,
+                address.name,
+                candidates[0] if len(candidates) == 1 else None,
+                ambiguous=len(candidates) > 1,
+            ),
+        )
+    return tuple(people.values())
