@@ -22,7 +22,7 @@ class Attachment:
     content_id: str = ""
     content_location: str = ""
     is_inline: bool = False
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     item: "Content | None" = None
 
 
@@ -34,18 +34,20 @@ class Content:
     values    property → XML fragment, over what `raw` says; an empty fragment hides what `raw` says
     body      ("HTML" or "Text", text), over the body of `raw`
     extended  canonical name of an extended property → its XML (`extended.py`)
+    categories  names of categories, colours are the clients' affair
     attached  attachments added one by one; `removed` numbers those of `raw` that were deleted
     light     what was read from `raw` without its body, kept once read; never saved
     """
 
     kind: str
-    raw: bytes | None = None
+    raw: bytes | None = field(default=None, repr=False)
     values: dict[str, str] = field(default_factory=dict)
     body: tuple[str, str] | None = None
     extended: dict[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
     attached: list[Attachment] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
-    light: dict[str, str] | None = None
+    light: dict[str, str] | None = field(default=None, repr=False)
 
     def copy(self) -> "Content":
         """Return an independent content; bytes and attachments, which never change, are shared."""
@@ -55,6 +57,7 @@ class Content:
             dict(self.values),
             self.body,
             dict(self.extended),
+            self.categories,
             list(self.attached),
             set(self.removed),
             self.light,
@@ -70,7 +73,7 @@ class Item:
     """
 
     number: int
-    folder: "Folder"
+    folder: "Folder" = field(repr=False)
     content: Content
     search_key: bytes
     created: int
@@ -79,8 +82,7 @@ class Item:
     version: int
     is_read: bool = False
     is_draft: bool = False
-    categories: tuple[str, ...] = ()
-    cache: dict[str, str] = field(default_factory=dict)
+    cache: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -107,8 +109,8 @@ class Folder:
     """
 
     number: int
-    mailbox: "Mailbox"
-    parent: "Folder | None"
+    mailbox: "Mailbox" = field(repr=False)
+    parent: "Folder | None" = field(repr=False)
     name: str
     folder_class: str
     distinguished: str = ""
@@ -116,9 +118,9 @@ class Folder:
     commit_second: int = 0
     deleted_count: int = 0
     observed: bool = False
-    extended: dict[str, str] = field(default_factory=dict)
-    items: dict[int, Item] = field(default_factory=dict)
-    log: ChangeLog = field(default_factory=ChangeLog)
+    extended: dict[str, str] = field(default_factory=dict, repr=False)
+    items: dict[int, Item] = field(default_factory=dict, repr=False)
+    log: ChangeLog = field(default_factory=ChangeLog, repr=False)
 
     @property
     def id(self) -> str:
@@ -165,15 +167,15 @@ class Mailbox:
     """
 
     address: str
-    password: str
+    password: str = field(repr=False)
     display_name: str
     language: str = "en"
     impersonator: bool = False
     delegates: set[str] = field(default_factory=set)
     guid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    folders: dict[int, Folder] = field(default_factory=dict)
-    distinguished: dict[str, Folder] = field(default_factory=dict)
-    log: ChangeLog = field(default_factory=ChangeLog)
+    folders: dict[int, Folder] = field(default_factory=dict, repr=False)
+    distinguished: dict[str, Folder] = field(default_factory=dict, repr=False)
+    log: ChangeLog = field(default_factory=ChangeLog, repr=False)
 
     def item(self, number: int) -> Item | None:
         """Return the item with this number, wherever it stands now."""

@@ -182,12 +182,11 @@ class SandboxStore:
         cancellation (text/calendar with a method) becomes a MeetingRequest, MeetingResponse or
         MeetingCancellation. Nothing is sent and no copy goes to anybody.
         """
-        content = Content(mime.kind_of(raw), raw)
+        content = Content(mime.kind_of(raw), raw, categories=tuple(categories))
         at = int(self.clock() if received is None else received.timestamp())
         with self.lock:
             item = self.add_item(self.folder(address, folder), content, received=at)
             item.is_read = is_read
-            item.categories = tuple(categories)
             return item.id
 
     def add_ics(self, address: str, raw: bytes, *, folder: str = "calendar", categories: Iterable[str] = ()) -> list[str]:
@@ -224,8 +223,8 @@ class SandboxStore:
             return self._put(self.folder(address, folder), tasks.content(task), categories).id
 
     def _put(self, folder: Folder, content: Content, categories: Iterable[str]) -> Item:
+        content.categories = tuple(dict.fromkeys([*content.categories, *categories]))
         item = self.add_item(folder, content)
-        item.categories = tuple(categories)
         item.is_read = True
         return item
 
@@ -299,7 +298,6 @@ class SandboxStore:
     def _again(self, item: Item, folder: Folder, content: Content, search_key: bytes) -> Item:
         twin = self.add_item(folder, content, received=item.received, search_key=search_key)
         twin.created, twin.is_read, twin.is_draft = item.created, item.is_read, item.is_draft
-        twin.categories = item.categories
         return twin
 
     # -- looking

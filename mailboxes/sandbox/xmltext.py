@@ -62,6 +62,12 @@ def moment_text(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 
+def moment_in(text: str) -> datetime:
+    """Return an xs:dateTime of a request as an aware moment; without a zone it counts as UTC. Raises ValueError."""
+    when = datetime.fromisoformat(text.strip())
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
 def moment(name: str, epoch: int) -> str:
     """Return a dateTime element for UTC seconds since 1970."""
     return f"<t:{name}>{moment_text(epoch)}</t:{name}>"

@@ -1,0 +1,87 @@
+"""The sandbox's own address space, /_/: what a test or a bench asks the server itself.
+
+    GET    /_/requests        counts (see counting.py) and `outbound`, the mails to people outside
+    POST   /_/requests/reset  begin counting at nought
+    GET    /_/mailboxes       [{"address", "password", "messages"}], messages in Inbox and Sent Items
+    GET    /_/faults          the script in force; POST puts a JSON list in force (faults.py), DELETE ends all
+    GET    /_/outbound        [{"sender", "recipient", "size", "at"}]
+    POST   /_/deliver         {"from", "to", "subject", "text"} or {"to", "mime": base64}: a new message, now
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import Any
+
+from mailboxes.sandbox import delivery
+from mailboxes.sandbox.counting import RequestLog
+from mailboxes.sandbox.faults import Faults
+from mailboxes.sandbox.http import Answer
+from mailboxes.sandbox.store import SandboxStore
+
+
+def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: str, path: str, body: bytes) -> Answer:
+    """Answer a request below /_/ as JSON; 400 with `error` for what makes no sense, 404 and 405 as usual."""
+
+    def reset() -> Any:
+        requests.reset()
+        return {"reset": True}
+
+    def clear() -> Any:
+        faults.clear()
+        return []
+
+    known: dict[str, dict[str, Callable[[], Any]]] = {
+        "/_/requests": {"GET": lambda: requests.listed() | {"outbound": len(store.outbound)}},
+        "/_/requests/reset": {"POST": reset},
+        "/_/mailboxes": {"GET": store.overview},
+        "/_/outbound": {"GET": lambda: _outbound(store)},
+        "/_/faults": {"GET": faults.listed, "POST": lambda: {"added": faults.script(_list(body))}, "DELETE": clear},
+        "/_/deliver": {"POST": lambda: _deliver(store, body)},
+    }
+    methods = known.get(path)
+    if methods is None:
+        return _json(404, {"error": f"there is no {path}; there are {', '.join(known)}"})
+    action = methods.get(method)
+    if action is None:
+        return _json(405, {"error": f"{path} answers {', '.join(methods)}"})
+    try:
+        return _json(200, action())
+    except ValueError as error:
+        return _json(400, {"error": str(error)})
+
+
+def _json(status: int, value: Any) -> Answer:
+    return Answer(status, json.dumps(value).encode(), "application/json")
+
+
+def _list(body: bytes) -> list[Any]:
+    value = json.loads(body or b"[]")
+    return value if isinstance(value, list) else [value]
+
+
+def _outbound(store: SandboxStore) -> list[dict[str, Any]]:
+    with store.lock:
+        return [
+            {"sender": one.sender, "recipient": one.recipient, "size": len(one.raw), "at": one.at} for one in store.outbound
+        ]
+
+
+def _deliver(store: SandboxStore, body: bytes) -> dict[str, Any]:
+    wanted = json.loads(body or b"{}")
+    if not isinstance(wanted, dict):
+        raise ValueError("a JSON object is needed")  # noqa: TRY004 - told to the client as any bad value
+    to = wanted.get("to", [])
+    to = [to] if isinstance(to, str) else [str(one) for one in to]
+    if not to:
+        raise ValueError("to is missing")
+    sender = str(wanted.get("from", "someone@outside.example"))
+    if "mime" in wanted:
+        try:
+            raw = base64.b64decode(str(wanted["mime"]), validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"mime is no base64: {error}") from error
+    else:
+        raw = delivery.letter(store, sender, to, str(wanted.get("subject", "")), str(wanted.get("text", "")))
+    return {"ids": delivery.post(store, sender, to, raw)}

@@ -1,0 +1,227 @@
+"""iCalendar (RFC 5545) to appointments, tasks and the meeting part of invitations.
+
+Basic but true: what stands in the file is what a client reads. Zones are given by their Windows
+names, as Exchange gives them; a time without a zone counts as UTC; an all-day event runs from
+midnight to midnight in UTC. A rule the protocol cannot express is left out, its first occurrence kept.
+"""
+
+import warnings
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import icalendar
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from mailboxes.sandbox.headers import decode_bytes
+from mailboxes.sandbox.model import Content
+from mailboxes.sandbox.recurrence import recurrence
+from mailboxes.sandbox.tasks import Task
+from mailboxes.sandbox.tasks import content as task_content
+from mailboxes.sandbox.xmltext import boolean, escape, leaf, mailbox, moment, raw_leaf, recipient
+
+_ZONES: Final = {olson: windows for windows, olson in reversed(WINDOWS_TO_OLSON.items())}
+# What the library raises on calendars that are none, or hold values that are none.
+_UNREADABLE: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
+_CLASSES: Final = {"PRIVATE": "Private", "CONFIDENTIAL": "Confidential"}
+_ANSWERS: Final = {"ACCEPTED": "Accept", "DECLINED": "Decline", "TENTATIVE": "Tentative"}
+
+
+class UnreadableCalendar(ValueError):
+    """The bytes hold no appointment or task that could be read."""
+
+
+def contents(raw: bytes) -> list[Content]:
+    """Return each VEVENT and VTODO as the content of an item. Raises UnreadableCalendar."""
+    try:
+        components = _components(raw, ("VEVENT", "VTODO"))
+        found = [_task(one) if one.name == "VTODO" else _appointment(one) for one in components]
+    except _UNREADABLE as error:
+        raise UnreadableCalendar(str(error) or type(error).__name__) from error
+    if not found:
+        raise UnreadableCalendar("no VEVENT and no VTODO in it")
+    return found
+
+
+def meeting_values(raw: bytes, kind: str) -> dict[str, str]:
+    """Return the properties a meeting message of this kind has of its calendar part; {} if it is unreadable."""
+    try:
+        event = next(iter(_components(raw, ("VEVENT",))), None)
+        if event is None:
+            return {}
+        values = _event_values(event)
+        answer = next((a.params.get("PARTSTAT", "") for a in _people(event, "ATTENDEE")), "")
+    except _UNREADABLE:
+        return {}
+    for name in ("Subject", "Importance", "Sensitivity"):
+        values.pop(name, None)
+    values["ResponseType"] = raw_leaf(
+        "ResponseType", _ANSWERS.get(str(answer).upper(), "Unknown") if kind == "MeetingResponse" else "NoResponseReceived"
+    )
+    if kind == "MeetingRequest":
+        values["MeetingRequestType"] = raw_leaf("MeetingRequestType", "NewMeetingRequest")
+    else:
+        # An answer and a cancellation have this one as plain text, and no whole recurrence of ours.
+        values.pop("CalendarItemType", None)
+    return values
+
+
+def _components(raw: bytes, names: tuple[str, ...]) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library warns of every deviation; here none is news
+        calendars: Iterable[Any] = icalendar.Calendar.from_ical(decode_bytes(raw), multiple=True)
+        return [one for calendar in calendars for one in calendar.walk() if one.name in names]
+
+
+def _appointment(event: Any) -> Content:
+    description = _text(event, "DESCRIPTION")
+    return Content(
+        "CalendarItem",
+        values=_event_values(event),
+        body=("Text", description) if description else None,
+        categories=_categories(event),
+    )
+
+
+def _task(todo: Any) -> Content:
+    status = {"COMPLETED": "Completed", "IN-PROCESS": "InProgress", "CANCELLED": "Deferred"}
+    days = {name: _day(_when(todo, name)) for name in ("DTSTART", "DUE", "COMPLETED")}
+    percent = _text(todo, "PERCENT-COMPLETE")
+    found = task_content(
+        Task(
+            _text(todo, "SUMMARY"),
+            _text(todo, "DESCRIPTION"),
+            start=days["DTSTART"],
+            due=days["DUE"],
+            completed=days["COMPLETED"],
+            status=status.get(_text(todo, "STATUS").upper(), "NotStarted"),
+            percent_complete=int(percent) if percent.isdecimal() and int(percent) <= 100 else 0,
+            importance=_importance(todo),
+        )
+    )
+    found.categories = _categories(todo)
+    return found
+
+
+def _event_values(event: Any) -> dict[str, str]:
+    start = _when(event, "DTSTART")
+    if start is None:
+        raise ValueError("an event without DTSTART")
+    all_day = not isinstance(start, datetime)
+    end = _end(event, start)
+    rule = event.get("RRULE")
+    recurring = recurrence(rule, _day(start) or date.min) if rule else ""
+    values = {
+        "Subject": leaf("Subject", _text(event, "SUMMARY")),
+        "UID": leaf("UID", _text(event, "UID")),
+        "Start": moment("Start", _epoch(start)),
+        "End": moment("End", _epoch(end)),
+        "IsAllDayEvent": boolean("IsAllDayEvent", all_day),
+        "Location": leaf("Location", _text(event, "LOCATION")),
+        "LegacyFreeBusyStatus": raw_leaf("LegacyFreeBusyStatus", "Free" if _text(event, "TRANSP").upper() == "TRANSPARENT" else "Busy"),
+        "IsCancelled": boolean("IsCancelled", _text(event, "STATUS").upper() == "CANCELLED"),
+        "IsRecurring": boolean("IsRecurring", bool(recurring)),
+        "CalendarItemType": raw_leaf("CalendarItemType", "RecurringMaster" if recurring else "Single"),
+        "Recurrence": recurring,
+        "Importance": raw_leaf("Importance", _importance(event)),
+        "Sensitivity": raw_leaf("Sensitivity", _CLASSES.get(_text(event, "CLASS").upper(), "Normal")),
+    }
+    for name, when in (("StartTimeZone", start), ("EndTimeZone", end)):
+        zone = _zone(when)
+        values[name] = f'<t:{name} Id="{escape(zone)}" Name="{escape(zone)}"/>'
+    occurrence, stamp = _when(event, "RECURRENCE-ID"), _when(event, "DTSTAMP")
+    if occurrence is not None:
+        values["RecurrenceId"] = moment("RecurrenceId", _epoch(occurrence))
+    if stamp is not None:
+        values["DateTimeStamp"] = moment("DateTimeStamp", _epoch(stamp))
+    return values | _meeting_people(event) | _reminder(event)
+
+
+def _meeting_people(event: Any) -> dict[str, str]:
+    organizer, attendees = _people(event, "ORGANIZER"), _people(event, "ATTENDEE")
+    optional = [one for one in attendees if str(one.params.get("ROLE", "")).upper() == "OPT-PARTICIPANT"]
+    required = [one for one in attendees if one not in optional]
+    values = {"IsMeeting": boolean("IsMeeting", bool(attendees))}
+    for one in organizer[:1]:
+        values["Organizer"] = recipient("Organizer", _person(one))
+    for element, people in (("RequiredAttendees", required), ("OptionalAttendees", optional)):
+        if people:
+            inner = "".join(
+                f"<t:Attendee>{mailbox(*_person(one))}"
+                f"<t:ResponseType>{_ANSWERS.get(str(one.params.get('PARTSTAT', '')).upper(), 'Unknown')}</t:ResponseType></t:Attendee>"
+                for one in people
+            )
+            values[element] = f"<t:{element}>{inner}</t:{element}>"
+    return values
+
+
+def _reminder(event: Any) -> dict[str, str]:
+    for alarm in event.walk("VALARM"):
+        trigger = alarm.get("TRIGGER")
+        before = getattr(trigger, "dt", None)
+        if isinstance(before, timedelta) and before <= timedelta(0):
+            minutes = int(-before.total_seconds()) // 60
+            return {
+                "ReminderIsSet": boolean("ReminderIsSet", True),
+                "ReminderMinutesBeforeStart": raw_leaf("ReminderMinutesBeforeStart", str(minutes)),
+            }
+    return {"ReminderIsSet": boolean("ReminderIsSet", False)}
+
+
+def _when(component: Any, name: str) -> date | None:
+    value = getattr(component.get(name), "dt", None)
+    return value if isinstance(value, date) else None
+
+
+def _end(event: Any, start: date) -> date:
+    end = _when(event, "DTEND")
+    if end is not None and isinstance(end, datetime) is isinstance(start, datetime):
+        return max(start, end, key=_epoch)
+    duration = getattr(event.get("DURATION"), "dt", None)
+    if isinstance(duration, timedelta):
+        return start + max(duration, timedelta(0))
+    return start if isinstance(start, datetime) else start + timedelta(days=1)
+
+
+def _epoch(when: date) -> int:
+    if isinstance(when, datetime):
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    return int(datetime(when.year, when.month, when.day, tzinfo=UTC).timestamp())
+
+
+def _day(when: date | None) -> date | None:
+    return when.date() if isinstance(when, datetime) else when
+
+
+def _zone(when: date) -> str:
+    zone = getattr(getattr(when, "tzinfo", None), "key", None) or str(getattr(when, "tzinfo", None) or "UTC")
+    return _ZONES.get(zone, "UTC")
+
+
+def _text(component: Any, name: str) -> str:
+    value = component.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return "" if value is None else str(value)
+
+
+def _people(component: Any, name: str) -> list[Any]:
+    value = component.get(name)
+    found = value if isinstance(value, list) else [value] if value is not None else []
+    return [one for one in found if hasattr(one, "params")]
+
+
+def _person(value: Any) -> tuple[str, str]:
+    address = str(value)
+    return str(value.params.get("CN", "")), address[7:] if address.lower().startswith("mailto:") else ""
+
+
+def _categories(component: Any) -> tuple[str, ...]:
+    value = component.get("CATEGORIES")
+    groups = value if isinstance(value, list) else [value] if value is not None else []
+    return tuple(dict.fromkeys(str(name) for group in groups for name in getattr(group, "cats", [group]) if str(name)))
+
+
+def _importance(component: Any) -> str:
+    priority = _text(component, "PRIORITY")
+    return "High" if priority in ("1", "2", "3", "4") else "Low" if priority in ("6", "7", "8", "9") else "Normal"

@@ -1,0 +1,203 @@
+"""The kinds of item and, for each, its properties in the order the published schema demands.
+
+One table serves reading and writing: a property's name is the part of its field URI after the colon,
+whatever the prefix, and a kind has it if it stands in the kind's list. Asking a contact for
+message:From is no error in the protocol; the answer just has none.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+_ITEM: Final = tuple(
+    """
+    MimeContent ItemId ParentFolderId ItemClass Subject Sensitivity Body Attachments DateTimeReceived
+    Size Categories Importance InReplyTo IsSubmitted IsDraft IsFromMe IsResend IsUnmodified
+    InternetMessageHeaders DateTimeSent DateTimeCreated ResponseObjects ReminderDueBy ReminderIsSet
+    ReminderNextTime ReminderMinutesBeforeStart DisplayCc DisplayTo DisplayBcc HasAttachments
+    ExtendedProperty Culture EffectiveRights LastModifiedName LastModifiedTime IsAssociated
+    WebClientReadFormQueryString WebClientEditFormQueryString ConversationId UniqueBody Flag
+    StoreEntryId InstanceKey NormalizedBody EntityExtractionResult PolicyTag ArchiveTag RetentionDate
+    Preview RightsManagementLicenseData PredictedActionReasons IsClutter BlockStatus HasBlockedImages
+    TextBody IconIndex SearchKey SortKey Hashtags Mentions MentionedMe MentionsPreview MentionsEx
+    AppliedHashtags AppliedHashtagsPreview Likes LikesPreview PendingSocialActivityTagIds AtAllMention
+    CanDelete InferenceClassification
+    """.split()
+)
+
+_MESSAGE: Final = tuple(
+    """
+    Sender ToRecipients CcRecipients BccRecipients IsReadReceiptRequested IsDeliveryReceiptRequested
+    ConversationIndex ConversationTopic From InternetMessageId IsRead IsResponseRequested References
+    ReplyTo ReceivedBy ReceivedRepresenting ApprovalRequestData VotingInformation ReminderMessageData
+    MessageSafety SenderSMTPAddress MailboxGuids PublishedCalendarItemIcs PublishedCalendarItemName
+    """.split()
+)
+
+_MEETING: Final = tuple(
+    """
+    AssociatedCalendarItemId IsDelegated IsOutOfDate HasBeenProcessed ResponseType UID RecurrenceId
+    DateTimeStamp IsOrganizer
+    """.split()
+)
+
+_REQUEST: Final = tuple(
+    """
+    MeetingRequestType IntendedFreeBusyStatus Start End OriginalStart IsAllDayEvent LegacyFreeBusyStatus
+    Location When IsMeeting IsCancelled IsRecurring MeetingRequestWasSent CalendarItemType
+    MyResponseType Organizer RequiredAttendees OptionalAttendees Resources ConflictingMeetingCount
+    AdjacentMeetingCount ConflictingMeetings AdjacentMeetings Duration TimeZone AppointmentReplyTime
+    AppointmentSequenceNumber AppointmentState Recurrence FirstOccurrence LastOccurrence
+    ModifiedOccurrences DeletedOccurrences MeetingTimeZone StartTimeZone EndTimeZone ConferenceType
+    AllowNewTimeProposal IsOnlineMeeting MeetingWorkspaceUrl NetShowUrl EnhancedLocation
+    ChangeHighlights StartWallClock EndWallClock StartTimeZoneId EndTimeZoneId DoNotForwardMeeting
+    """.split()
+)
+
+_RESPONSE: Final = tuple(
+    """
+    Start End Location Recurrence CalendarItemType ProposedStart ProposedEnd EnhancedLocation
+    """.split()
+)
+
+_CANCELLATION: Final = tuple(
+    """
+    Start End Location Recurrence CalendarItemType EnhancedLocation DoNotForwardMeeting
+    """.split()
+)
+
+_CALENDAR: Final = tuple(
+    """
+    UID RecurrenceId DateTimeStamp Start End OriginalStart IsAllDayEvent LegacyFreeBusyStatus Location
+    When IsMeeting IsCancelled IsRecurring MeetingRequestWasSent IsResponseRequested CalendarItemType
+    MyResponseType Organizer RequiredAttendees OptionalAttendees Resources InboxReminders
+    ConflictingMeetingCount AdjacentMeetingCount ConflictingMeetings AdjacentMeetings Duration TimeZone
+    AppointmentReplyTime AppointmentSequenceNumber AppointmentState Recurrence FirstOccurrence
+    LastOccurrence ModifiedOccurrences DeletedOccurrences MeetingTimeZone StartTimeZone EndTimeZone
+    ConferenceType AllowNewTimeProposal IsOnlineMeeting MeetingWorkspaceUrl NetShowUrl EnhancedLocation
+    StartWallClock EndWallClock StartTimeZoneId EndTimeZoneId IntendedFreeBusyStatus
+    JoinOnlineMeetingUrl OnlineMeetingSettings IsOrganizer CalendarActivityData DoNotForwardMeeting
+    """.split()
+)
+
+_CONTACT: Final = tuple(
+    """
+    FileAs FileAsMapping DisplayName GivenName Initials MiddleName Nickname CompleteName CompanyName
+    EmailAddresses AbchEmailAddresses PhysicalAddresses PhoneNumbers AssistantName Birthday
+    BusinessHomePage Children Companies ContactSource Department Generation ImAddresses JobTitle Manager
+    Mileage OfficeLocation PostalAddressIndex Profession SpouseName Surname WeddingAnniversary
+    HasPicture PhoneticFullName PhoneticFirstName PhoneticLastName Alias Notes Photo
+    UserSMIMECertificate MSExchangeCertificate DirectoryId ManagerMailbox DirectReports AccountName
+    IsAutoUpdateDisabled IsMessengerEnabled Comment ContactShortId ContactType Gender IsHidden ObjectId
+    PassportId IsPrivate SourceId TrustLevel CreatedBy Urls Cid SkypeAuthCertificate SkypeContext
+    SkypeId SkypeRelationship YomiNickname XboxLiveTag InviteFree HidePresenceAndProfile
+    IsPendingOutbound SupportGroupFeeds UserTileHash UnifiedInbox Mris Wlid AbchContactId
+    NotInBirthdayCalendar ShellContactType ImMri PresenceTrustLevel OtherMri ProfileLastChanged
+    MobileIMEnabled PartnerNetworkProfilePhotoUrl PartnerNetworkThumbnailPhotoUrl PersonId
+    ConversationGuid
+    """.split()
+)
+
+_TASK: Final = tuple(
+    """
+    ActualWork AssignedTime BillingInformation ChangeCount Companies CompleteDate Contacts
+    DelegationState Delegator DueDate IsAssignmentEditable IsComplete IsRecurring IsTeamTask Mileage
+    Owner PercentComplete Recurrence StartDate Status StatusDescription TotalWork
+    """.split()
+)
+
+_LIST: Final = tuple(
+    """
+    DisplayName FileAs ContactSource Members
+    """.split()
+)
+
+_POST: Final = tuple(
+    """
+    ConversationIndex ConversationTopic From InternetMessageId IsRead PostedTime References Sender
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of item: its element, its class in the store, its properties in order, those of the Default shape."""
+
+    element: str
+    item_class: str
+    order: tuple[str, ...]
+    default: frozenset[str]
+
+
+_ALWAYS: Final = ("ItemId", "Subject", "Sensitivity", "HasAttachments")
+_MESSAGE_DEFAULT: Final = (
+    *_ALWAYS,
+    *("Body", "Attachments", "Size", "DateTimeSent", "DateTimeCreated", "From", "ToRecipients", "CcRecipients"),
+    *("BccRecipients", "IsReadReceiptRequested", "IsDeliveryReceiptRequested", "InternetMessageId", "IsRead"),
+)
+
+KINDS: Final = {
+    kind.element: kind
+    for kind in (
+        Kind("Message", "IPM.Note", _ITEM + _MESSAGE, frozenset(_MESSAGE_DEFAULT)),
+        Kind("Item", "IPM.Note", _ITEM, frozenset(_ALWAYS)),
+        Kind("PostItem", "IPM.Post", _ITEM + _POST, frozenset(_ALWAYS)),
+        Kind("MeetingMessage", "IPM.Schedule.Meeting", _ITEM + _MESSAGE + _MEETING, frozenset(_MESSAGE_DEFAULT)),
+        Kind(
+            "MeetingRequest",
+            "IPM.Schedule.Meeting.Request",
+            _ITEM + _MESSAGE + _MEETING + _REQUEST,
+            frozenset((*_MESSAGE_DEFAULT, "UID", "Start", "End", "Location")),
+        ),
+        Kind(
+            "MeetingResponse",
+            "IPM.Schedule.Meeting.Resp.Pos",
+            _ITEM + _MESSAGE + _MEETING + _RESPONSE,
+            frozenset((*_MESSAGE_DEFAULT, "UID", "ResponseType")),
+        ),
+        Kind(
+            "MeetingCancellation",
+            "IPM.Schedule.Meeting.Canceled",
+            _ITEM + _MESSAGE + _MEETING + _CANCELLATION,
+            frozenset((*_MESSAGE_DEFAULT, "UID", "Start", "End")),
+        ),
+        Kind(
+            "CalendarItem",
+            "IPM.Appointment",
+            _ITEM + _CALENDAR,
+            frozenset((*_ALWAYS, "Start", "End", "LegacyFreeBusyStatus", "Location", "CalendarItemType", "Organizer")),
+        ),
+        Kind(
+            "Contact",
+            "IPM.Contact",
+            _ITEM + _CONTACT,
+            frozenset((*_ALWAYS, "FileAs", "DisplayName", "GivenName", "CompanyName", "EmailAddresses", "PhoneNumbers")),
+        ),
+        Kind("DistributionList", "IPM.DistList", _ITEM + _LIST, frozenset((*_ALWAYS, "DisplayName", "FileAs"))),
+        Kind("Task", "IPM.Task", _ITEM + _TASK, frozenset((*_ALWAYS, "DueDate", "PercentComplete", "StartDate", "Status"))),
+    )
+}
+
+# Addressable but no element of its own, or spelled otherwise than the element.
+_OTHERS: Final = frozenset(("MimeContentUTF8", "FirstBody", "ExtendedProperty"))
+NAMES: Final = frozenset(name for kind in KINDS.values() for name in kind.order) | _OTHERS
+
+PREFIXES: Final = frozenset(
+    ("item", "message", "meeting", "meetingRequest", "calendar", "contacts", "task", "distributionlist", "postitem", "conversation")
+)
+
+# What the server works out itself; a client that sets one of these is told so.
+READ_ONLY: Final = frozenset(
+    """
+    ItemId ParentFolderId DateTimeReceived Size IsSubmitted IsFromMe IsResend IsUnmodified
+    InternetMessageHeaders DateTimeSent DateTimeCreated ResponseObjects DisplayCc DisplayTo DisplayBcc
+    HasAttachments EffectiveRights LastModifiedName LastModifiedTime WebClientReadFormQueryString
+    WebClientEditFormQueryString ConversationId UniqueBody StoreEntryId InstanceKey NormalizedBody
+    Preview TextBody CompleteName IsRecurring IsCancelled IsMeeting CalendarItemType HasPicture
+    """.split()
+)
+
+
+def name_of(uri: str) -> str | None:
+    """Return the property a field URI such as "message:From" names, None if there is no such field."""
+    prefix, colon, name = uri.partition(":")
+    return name if colon and prefix in PREFIXES and name in NAMES else None

@@ -1,0 +1,72 @@
+"""GetAttachment, CreateAttachment, DeleteAttachment."""
+
+import base64
+import binascii
+from typing import NamedTuple
+
+from lxml import etree
+
+from mailboxes.sandbox.contents import attachments_of
+from mailboxes.sandbox.ids import MalformedId, decode_attachment_id
+from mailboxes.sandbox.model import Attachment, Content, Item
+from mailboxes.sandbox.operations.caller import Caller, many_of, needed
+from mailboxes.sandbox.operations.shapes import Shape, item_shape
+from mailboxes.sandbox.properties import attachment_facts
+from mailboxes.sandbox.soap import EwsError, Fault, response
+from mailboxes.sandbox.xmltext import M, T, local_name
+
+
+class Place(NamedTuple):
+    """Where an attachment hangs: its item, the content it belongs to, itself, and the way to that content."""
+
+    item: Item
+    owner: Content
+    attachment: Attachment
+    path: tuple[int, ...]
+
+
+def find_attachment(caller: Caller, attachment_id: str) -> Place:
+    """Return the attachment of an id. Raises EwsError."""
+    if not attachment_id:
+        raise EwsError("ErrorInvalidIdEmpty", "The attachment's Id is empty.")
+    try:
+        item_id, path = decode_attachment_id(attachment_id)
+    except MalformedId as error:
+        raise EwsError("ErrorInvalidAttachmentId", f"The attachment's Id is malformed: {error}.") from error
+    item = caller.item_by_id(item_id)
+    owner = item.content
+    for depth, number in enumerate(path):
+        found = next((one for one in attachments_of(owner) if one.number == number), None)
+        if found is None:
+            raise EwsError("ErrorItemNotFound", "The attachment was not found.")
+        if depth == len(path) - 1:
+            return Place(item, owner, found, path[:-1])
+        if found.item is None:
+            break
+        owner = found.item
+    raise EwsError("ErrorItemNotFound", "The attachment was not found.")
+
+
+def get_attachment(caller: Caller, element: etree._Element) -> bytes:
+    """Answer GetAttachment: one message per id, in order; item attachments in the AttachmentShape (all if none)."""
+    asked = element.find(f"{M}AttachmentShape")
+    shape = item_shape(asked)
+    if asked is None or asked.find(f"{T}BaseShape") is None:
+        shape.base = "AllProperties"
+
+    def answer(target: etree._Element) -> str:
+        place = find_attachment(caller, target.get("Id", ""))
+        return f"<m:Attachments>{_whole(place, shape)}</m:Attachments>"
+
+    targets = many_of(element, "AttachmentIds")
+    return response("GetAttachment", caller.each("GetAttachment", targets, answer, "<m:Attachments/>"))
+
+
+def _whole(place: Place, shape: Shape) -> str:
+    attachment = place.attachment
+    facts = attachment_facts(attachment, place.item.id, place.path)
+    if attachment.item is None:
+        data = base64.b64encode(attachment.data).decode("ascii")
+        return f"<t:FileAttachment>{facts}<t:Content>{data}</t:Content></t:FileAttachment>"
+    inner = shape.content(attachment.item, place.item.id, (*place.path, attachment.number))
+    return f"<t:ItemAttachment>{facts}{inner}</t:ItemAttachment>"

@@ -1,0 +1,122 @@
+"""GetItem and FindItem."""
+
+from datetime import datetime
+
+from lxml import etree
+
+from mailboxes.sandbox.kinds import name_of
+from mailboxes.sandbox.model import Folder, Item
+from mailboxes.sandbox.operations.caller import Caller, many_of
+from mailboxes.sandbox.operations.paging import page_of
+from mailboxes.sandbox.operations.restrictions import restriction
+from mailboxes.sandbox.operations.shapes import extended_field, item_shape
+from mailboxes.sandbox.properties import extended, fragment
+from mailboxes.sandbox.soap import EwsError, Fault, response
+from mailboxes.sandbox.xmltext import M, T, children, local_name, moment_in, parse_fragment
+
+
+def get_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer GetItem: one message per id, in order."""
+    shape = item_shape(element.find(f"{M}ItemShape"))
+
+    def answer(target: etree._Element) -> str:
+        return f"<m:Items>{shape.item(caller.item(target))}</m:Items>"
+
+    return response("GetItem", caller.each("GetItem", many_of(element, "ItemIds"), answer, "<m:Items/>"))
+
+
+def find_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer FindItem: one message per folder; newest first unless a sort order says otherwise.
+
+    A query string (AQS) is searched for as words in the subject, a simplification of this server.
+    """
+    shape = item_shape(element.find(f"{M}ItemShape"), summary=True)
+    wanted = restriction(element.find(f"{M}Restriction"))
+    words = (element.findtext(f"{M}QueryString") or "").casefold().split()
+    view = element.find(f"{M}IndexedPageItemView")
+    calendar = element.find(f"{M}CalendarView")
+
+    def answer(target: etree._Element) -> str:
+        folder = caller.folder(target)
+        found = _sorted(list(folder.items.values()), element.find(f"{M}SortOrder"))
+        if element.get("Traversal", "Shallow") != "Shallow":
+            found = []
+        if calendar is not None:
+            found = _within(folder, calendar)
+        if wanted is not None:
+            found = [item for item in found if wanted(lambda uri, item=item: _values(item, uri))]
+        if words:
+            found = [item for item in found if all(word in _text(item, "Subject").casefold() for word in words)]
+        page = page_of(found, view)
+        inner = "".join([shape.item(item) for item in page.members])
+        return f"<m:RootFolder{page.attributes}><t:Items>{inner}</t:Items></m:RootFolder>"
+
+    return response("FindItem", caller.each("FindItem", many_of(element, "ParentFolderIds"), answer))
+
+
+def _text(item: Item, name: str) -> str:
+    return next(iter(_texts(fragment(item, name))), "")
+
+
+def _texts(whole: str) -> list[str]:
+    """Return the text of a property: one, or one per value, person's name or address."""
+    if not whole:
+        return []
+    return [str(text) for text in parse_fragment(whole).itertext() if str(text).strip()]
+
+
+def _values(item: Item, uri: etree._Element) -> list[str]:
+    if local_name(uri) == "ExtendedFieldURI":
+        whole = extended(item, extended_field(uri))
+        return _texts(whole)
+    text = uri.get("FieldURI", "")
+    name = name_of(text if local_name(uri) == "FieldURI" else _dictionary(text))
+    if name is None:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no field {text!r}.")
+    whole = fragment(item, name)
+    if local_name(uri) == "IndexedFieldURI" and whole:
+        entries = [entry for entry in parse_fragment(whole) if entry.get("Key") == uri.get("FieldIndex")]
+        return [str(part) for entry in entries for part in entry.itertext()]
+    if name in ("ItemId", "ParentFolderId", "ConversationId") and whole:
+        return [parse_fragment(whole).get("Id", "")]
+    return _texts(whole)
+
+
+def _dictionary(uri: str) -> str:
+    prefix, _, name = uri.partition(":")
+    plural = name.partition(":")[0]
+    return f"{prefix}:{plural}{'es' if plural.endswith('ss') else 's'}"
+
+
+def _sorted(items: list[Item], order: etree._Element | None) -> list[Item]:
+    if order is None:
+        return sorted(items, key=lambda item: (item.received, item.number), reverse=True)
+    for field in reversed(children(order)):
+        uri = next(iter(children(field)), None)
+        if uri is None:
+            raise Fault("ErrorSchemaValidation", "The request failed schema validation: a sort order needs a field.")
+        # Moments and texts sort as text: moments all have the same form.
+        items = sorted(
+            items,
+            key=lambda item, uri=uri: "".join(_values(item, uri)[:1]).casefold(),  # type: ignore[misc]  # the default binds the loop's uri
+            reverse=field.get("Order") == "Descending",
+        )
+    return items
+
+
+def _within(folder: Folder, view: etree._Element) -> list[Item]:
+    """Return a calendar's items that touch the view's span, earliest first; recurring ones stand for themselves."""
+    try:
+        start, end = moment_in(view.get("StartDate", "")), moment_in(view.get("EndDate", ""))
+    except ValueError:
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: a view needs two dates.") from None
+    if end < start:
+        raise EwsError("ErrorCalendarEndDateIsEarlierThanStartDate", "EndDate is earlier than StartDate.")
+    found: list[tuple[datetime, Item]] = []
+    for item in folder.items.values():
+        begins, ends = _text(item, "Start"), _text(item, "End")
+        if begins and ends and moment_in(begins) < end and moment_in(ends) >= start:
+            found.append((moment_in(begins), item))
+    ordered = [item for _, item in sorted(found, key=lambda pair: (pair[0], pair[1].number))]
+    most = view.get("MaxEntriesReturned")
+    return ordered[: int(most)] if most and most.isdecimal() else ordered

@@ -1,0 +1,208 @@
+"""Each property of an item, whether kept, read from its bytes, or worked out now.
+
+The one idea: `fragment(item, name)` returns the XML of one property or "", and it looks in three
+places in this order: what the server works out itself, what was written since the item came, what
+its bytes say. Rendering an answer is then a walk over the kind's list of properties.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from mailboxes.sandbox import mime
+from mailboxes.sandbox.compose import mime_of
+from mailboxes.sandbox.contents import attachments_of, body_of, said, size_of, text_of, thread_root
+from mailboxes.sandbox.extended import ExtendedField, header_of, value
+from mailboxes.sandbox.ids import encode_attachment_id
+from mailboxes.sandbox.kinds import KINDS
+from mailboxes.sandbox.model import Attachment, Content, Item
+from mailboxes.sandbox.xmltext import (
+    boolean,
+    escape,
+    leaf,
+    mailbox,
+    moment,
+    raw_leaf,
+    strings,
+)
+
+_BODIES: Final = {"Body", "TextBody", "UniqueBody", "NormalizedBody"}
+
+
+def fragment(item: Item, name: str, bodies: str = "Best") -> str:
+    """Return one property of an item as XML, "" if the item has none of that name."""
+    if name in _WORKED_OUT:
+        return _WORKED_OUT[name](item)
+    return content_fragment(item.content, name, item.id, (), bodies)
+
+
+def content_fragment(content: Content, name: str, item_id: str, path: tuple[int, ...], bodies: str = "Best") -> str:
+    """Return one property of a content. `path` leads from the item to it, through item attachments."""
+    if name in _BODIES:
+        kind, body = body_of(content, "Text" if name == "TextBody" else bodies)
+        return f'<t:{name} BodyType="{kind}">{escape(body)}</t:{name}>'
+    if name == "MimeContent":
+        return f'<t:MimeContent CharacterSet="UTF-8">{base64.b64encode(mime_of(content)).decode("ascii")}</t:MimeContent>'
+    if name == "Attachments":
+        inner = "".join(attachment_head(one, item_id, path) for one in attachments_of(content))
+        return f"<t:Attachments>{inner}</t:Attachments>" if inner else ""
+    if name == "HasAttachments":
+        return boolean(name, any(not one.is_inline for one in attachments_of(content)))
+    if name == "ItemClass":
+        return said(content, name) or raw_leaf(name, KINDS[content.kind].item_class)
+    if name == "Categories":
+        return strings(name, content.categories)
+    if name == "Size":
+        return raw_leaf(name, str(size_of(content)))
+    return said(content, name)
+
+
+def attachment_head(attachment: Attachment, item_id: str, path: tuple[int, ...]) -> str:
+    """Return an attachment without its content, as it stands among an item's properties."""
+    element = "FileAttachment" if attachment.item is None else "ItemAttachment"
+    return f"<t:{element}>{attachment_facts(attachment, item_id, path)}</t:{element}>"
+
+
+def attachment_facts(attachment: Attachment, item_id: str, path: tuple[int, ...]) -> str:
+    """Return the inner elements that every attachment has."""
+    known = encode_attachment_id(item_id, (*path, attachment.number))
+    size = len(attachment.data) if attachment.item is None else size_of(attachment.item)
+    inner = f'<t:AttachmentId Id="{known}"/>' + leaf("Name", attachment.name)
+    for element, text in (
+        ("ContentType", attachment.content_type),
+        ("ContentId", attachment.content_id),
+        ("ContentLocation", attachment.content_location),
+    ):
+        if text:
+            inner += leaf(element, text)
+    return inner + raw_leaf("Size", str(size)) + boolean("IsInline", attachment.is_inline)
+
+
+def extended(item: Item, field: ExtendedField) -> str:
+    """Return an extended property of an item as XML, "" if the item has none."""
+    if field.name == "tag:300b:Binary":
+        return field.render(value(base64.b64encode(item.search_key).decode("ascii")))
+    return content_extended(item.content, field)
+
+
+def content_extended(content: Content, field: ExtendedField) -> str:
+    """Return an extended property of a content as XML, "" if it has none."""
+    kept = content.extended.get(field.name)
+    if kept is not None:
+        return field.render(kept) if kept else ""
+    named = _TAGS.get(field.name)
+    if named is not None:
+        text = text_of(content, named)
+        return field.render(value(text)) if text else ""
+    header = header_of(field.name)
+    if header is not None and content.raw is not None:
+        found = [text for name, text in mime.parse(content.raw).headers if name.lower() == header]
+        if found:
+            return field.render(value(found[0]))
+    return ""
+
+
+def header_fragment(content: Content, name: str) -> str:
+    """Return t:InternetMessageHeaders with the fields of one name, "" if there are none."""
+    if content.raw is None:
+        return ""
+    found = [(known, text) for known, text in mime.parse(content.raw).headers if known.lower() == name.lower()]
+    return "".join(
+        f'<t:InternetMessageHeader HeaderName="{escape(known)}">{escape(text)}</t:InternetMessageHeader>'
+        for known, text in found
+    )
+
+
+_TAGS: Final = {
+    "tag:1035:String": "InternetMessageId",
+    "tag:1039:String": "References",
+    "tag:1042:String": "InReplyTo",
+    "tag:37:String": "Subject",
+    "tag:70:String": "ConversationTopic",
+}
+
+
+# -- what the server works out itself
+
+
+def _item_id(item: Item) -> str:
+    return f'<t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/>'
+
+
+def _parent(item: Item) -> str:
+    return f'<t:ParentFolderId Id="{item.folder.id}" ChangeKey="{item.folder.change_key}"/>'
+
+
+def _conversation(item: Item) -> str:
+    if item.content.kind not in ("Message", "MeetingRequest", "MeetingResponse", "MeetingCancellation"):
+        return ""
+    index = text_of(item.content, "ConversationIndex")
+    if len(index) >= 32:
+        thread = index[:29]  # the first 22 bytes are the thread's, the rest says who answered when
+    else:
+        thread = thread_root(item.content) or f"{item.folder.mailbox.guid}/{item.search_key.hex()}"
+    digest = hashlib.shake_128(f"{item.folder.mailbox.guid}/{thread}".encode("utf-8", "replace")).digest(48)
+    return f'<t:ConversationId Id="{base64.b64encode(digest).decode("ascii")}"/>'
+
+
+def _rights(_: Item) -> str:
+    names = ("CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read", "ViewPrivateItems")
+    inner = "".join(boolean(name, name not in ("CreateAssociated", "CreateContents", "CreateHierarchy")) for name in names)
+    return f"<t:EffectiveRights>{inner}</t:EffectiveRights>"
+
+
+def _sent(item: Item) -> str:
+    kept = said(item.content, "DateTimeSent")
+    return kept or ("" if item.is_draft else moment("DateTimeSent", item.received))
+
+
+def _read(item: Item) -> str:
+    return boolean("IsRead", item.is_read)
+
+
+def _owner(item: Item) -> str:
+    owner = item.folder.mailbox
+    return mailbox(owner.display_name, owner.address)
+
+
+def _received_by(name: str) -> Callable[[Item], str]:
+    def worked_out(item: Item) -> str:
+        in_hand = not item.is_draft and item.folder.distinguished != "sentitems"
+        return f"<t:{name}>{_owner(item)}</t:{name}>" if in_hand else ""
+
+    return worked_out
+
+
+def _instance_key(item: Item) -> str:
+    return raw_leaf("InstanceKey", base64.b64encode(item.number.to_bytes(8, "big")).decode("ascii"))
+
+
+def _flag(item: Item) -> str:
+    return said(item.content, "Flag") or "<t:Flag><t:FlagStatus>NotFlagged</t:FlagStatus></t:Flag>"
+
+
+_WORKED_OUT: Final[dict[str, Callable[[Item], str]]] = {
+    "ItemId": _item_id,
+    "ParentFolderId": _parent,
+    "ConversationId": _conversation,
+    "EffectiveRights": _rights,
+    "DateTimeReceived": lambda item: moment("DateTimeReceived", item.received),
+    "DateTimeCreated": lambda item: moment("DateTimeCreated", item.created),
+    "LastModifiedTime": lambda item: moment("LastModifiedTime", item.modified),
+    "LastModifiedName": lambda item: leaf("LastModifiedName", item.folder.mailbox.display_name),
+    "DateTimeSent": _sent,
+    "IsRead": _read,
+    "IsDraft": lambda item: boolean("IsDraft", item.is_draft),
+    "IsSubmitted": lambda _: boolean("IsSubmitted", False),
+    "IsFromMe": lambda item: boolean("IsFromMe", item.folder.distinguished == "sentitems"),
+    "IsResend": lambda _: boolean("IsResend", False),
+    "IsUnmodified": lambda item: boolean("IsUnmodified", not item.content.values),
+    "IsAssociated": lambda _: boolean("IsAssociated", False),
+    "ReceivedBy": _received_by("ReceivedBy"),
+    "ReceivedRepresenting": _received_by("ReceivedRepresenting"),
+    "InstanceKey": _instance_key,
+    "StoreEntryId": lambda item: raw_leaf("StoreEntryId", base64.b64encode(item.id.encode("ascii")).decode("ascii")),
+    "SearchKey": lambda item: raw_leaf("SearchKey", base64.b64encode(item.search_key).decode("ascii")),
+    "Flag": _flag,
+}
