@@ -67,7 +67,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "django_rq",
     "django_htmx",
     "django_filters",
     "guardian",
@@ -77,6 +76,8 @@ INSTALLED_APPS = [
     "security",
     "mailboxes",
     "tracking",
+    # Behind ours: of two commands with one name the earlier app's is taken, and `rqworker` is ours.
+    "django_rq",
 ]
 
 MIDDLEWARE = [
@@ -125,7 +126,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default=addresses.redis_url(VAR))
 # Urgency, most urgent first (design §5). Results are rows of ours, so Redis keeps none.
 QUEUES = ("immediate", "sync", "bulk", "maintenance")
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 900, "DEFAULT_RESULT_TTL": 0} for name in QUEUES}
+# JSON, so that whoever can write to Redis can name our functions but not bring code of his own.
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL,
+        "DEFAULT_TIMEOUT": 900,
+        "DEFAULT_RESULT_TTL": 0,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+    for name in QUEUES
+}
 RQ = {
     "WORKER_CLASS": "tracking.worker.SyncWorker",
     "JOB_CLASS": "rq.job.Job",
@@ -204,6 +214,8 @@ BLOB_ROOT = Path(env.str("CRMSYNC_BLOBS", default=str(VAR / "blobs")))
 LEASE_SECONDS = env.int("CRMSYNC_LEASE_SECONDS", default=90)
 # Jobs a worker process does before it is replaced by a fresh one; bounds what a leak in a library can cost.
 WORKER_JOBS = env.int("CRMSYNC_WORKER_JOBS", default=5_000)
+# Resident memory in MB at which a worker process ends after its job, to be started anew.
+WORKER_MEMORY_MB = env.int("CRMSYNC_WORKER_MEMORY_MB", default=400)
 
 # -- logging ---------------------------------------------------------------------------------------------------------
 
