@@ -105,7 +105,9 @@ def _write(written: Message, header: str, text: str) -> None:
 
 def _write_people(written: Message, header: str, people: list[Person]) -> None:
     line = ", ".join(
-        email.utils.formataddr((name if name != address else "", address)) if address.isascii() else one_line(f"{name} <{address}>")
+        email.utils.formataddr((name if name != address else "", address))
+        if address.isascii()
+        else one_line(f"{name} <{address}>")
         for name, address in people
         if name or address
     )

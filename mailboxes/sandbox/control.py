@@ -1,11 +1,11 @@
 """The sandbox's own address space, /_/: what a test or a bench asks the server itself.
 
-    GET    /_/requests        counts (see counting.py) and `outbound`, the mails to people outside
-    POST   /_/requests/reset  begin counting at nought
-    GET    /_/mailboxes       [{"address", "password", "messages"}], messages in Inbox and Sent Items
-    GET    /_/faults          the script in force; POST puts a JSON list in force (faults.py), DELETE ends all
-    GET    /_/outbound        [{"sender", "recipient", "size", "at"}]
-    POST   /_/deliver         {"from", "to", "subject", "text"} or {"to", "mime": base64}: a new message, now
+GET    /_/requests        counts (see counting.py) and `outbound`, the mails to people outside
+POST   /_/requests/reset  begin counting at nought
+GET    /_/mailboxes       [{"address", "password", "messages"}], messages in Inbox and Sent Items
+GET    /_/faults          the script in force; POST puts a JSON list in force (faults.py), DELETE ends all
+GET    /_/outbound        [{"sender", "recipient", "size", "at"}]
+POST   /_/deliver         {"from", "to", "subject", "text"} or {"to", "mime": base64}: a new message, now
 """
 
 import base64
@@ -64,7 +64,8 @@ def _list(body: bytes) -> list[Any]:
 def _outbound(store: SandboxStore) -> list[dict[str, Any]]:
     with store.lock:
         return [
-            {"sender": one.sender, "recipient": one.recipient, "size": len(one.raw), "at": one.at} for one in store.outbound
+            {"sender": one.sender, "recipient": one.recipient, "size": len(one.raw), "at": one.at}
+            for one in store.outbound
         ]
 
 

@@ -56,7 +56,8 @@ def meeting_values(raw: bytes, kind: str) -> dict[str, str]:
     for name in ("Subject", "Importance", "Sensitivity"):
         values.pop(name, None)
     values["ResponseType"] = raw_leaf(
-        "ResponseType", _ANSWERS.get(str(answer).upper(), "Unknown") if kind == "MeetingResponse" else "NoResponseReceived"
+        "ResponseType",
+        _ANSWERS.get(str(answer).upper(), "Unknown") if kind == "MeetingResponse" else "NoResponseReceived",
     )
     if kind == "MeetingRequest":
         values["MeetingRequestType"] = raw_leaf("MeetingRequestType", "NewMeetingRequest")
@@ -118,7 +119,9 @@ def _event_values(event: Any) -> dict[str, str]:
         "End": moment("End", _epoch(end)),
         "IsAllDayEvent": boolean("IsAllDayEvent", all_day),
         "Location": leaf("Location", _text(event, "LOCATION")),
-        "LegacyFreeBusyStatus": raw_leaf("LegacyFreeBusyStatus", "Free" if _text(event, "TRANSP").upper() == "TRANSPARENT" else "Busy"),
+        "LegacyFreeBusyStatus": raw_leaf(
+            "LegacyFreeBusyStatus", "Free" if _text(event, "TRANSP").upper() == "TRANSPARENT" else "Busy"
+        ),
         "IsCancelled": boolean("IsCancelled", _text(event, "STATUS").upper() == "CANCELLED"),
         "IsRecurring": boolean("IsRecurring", bool(recurring)),
         "CalendarItemType": raw_leaf("CalendarItemType", "RecurringMaster" if recurring else "Single"),

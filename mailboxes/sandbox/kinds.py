@@ -170,10 +170,17 @@ KINDS: Final = {
             "Contact",
             "IPM.Contact",
             _ITEM + _CONTACT,
-            frozenset((*_ALWAYS, "FileAs", "DisplayName", "GivenName", "CompanyName", "EmailAddresses", "PhoneNumbers")),
+            frozenset(
+                (*_ALWAYS, "FileAs", "DisplayName", "GivenName", "CompanyName", "EmailAddresses", "PhoneNumbers")
+            ),
         ),
         Kind("DistributionList", "IPM.DistList", _ITEM + _LIST, frozenset((*_ALWAYS, "DisplayName", "FileAs"))),
-        Kind("Task", "IPM.Task", _ITEM + _TASK, frozenset((*_ALWAYS, "DueDate", "PercentComplete", "StartDate", "Status"))),
+        Kind(
+            "Task",
+            "IPM.Task",
+            _ITEM + _TASK,
+            frozenset((*_ALWAYS, "DueDate", "PercentComplete", "StartDate", "Status")),
+        ),
     )
 }
 
@@ -182,7 +189,18 @@ _OTHERS: Final = frozenset(("MimeContentUTF8", "FirstBody", "ExtendedProperty"))
 NAMES: Final = frozenset(name for kind in KINDS.values() for name in kind.order) | _OTHERS
 
 PREFIXES: Final = frozenset(
-    ("item", "message", "meeting", "meetingRequest", "calendar", "contacts", "task", "distributionlist", "postitem", "conversation")
+    (
+        "item",
+        "message",
+        "meeting",
+        "meetingRequest",
+        "calendar",
+        "contacts",
+        "task",
+        "distributionlist",
+        "postitem",
+        "conversation",
+    )
 )
 
 # What the server works out itself; a client that sets one of these is told so.

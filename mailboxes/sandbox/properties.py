@@ -40,10 +40,11 @@ def fragment(item: Item, name: str, bodies: str = "Best") -> str:
 def content_fragment(content: Content, name: str, item_id: str, path: tuple[int, ...], bodies: str = "Best") -> str:
     """Return one property of a content. `path` leads from the item to it, through item attachments."""
     if name in _BODIES:
-        kind, body = body_of(content, "Text" if name == "TextBody" else bodies)
-        return f'<t:{name} BodyType="{kind}">{escape(body)}</t:{name}>'
+        return _body(content, name, "Text" if name == "TextBody" else bodies)
     if name == "MimeContent":
-        return f'<t:MimeContent CharacterSet="UTF-8">{base64.b64encode(mime_of(content)).decode("ascii")}</t:MimeContent>'
+        return (
+            f'<t:MimeContent CharacterSet="UTF-8">{base64.b64encode(mime_of(content)).decode("ascii")}</t:MimeContent>'
+        )
     if name == "Attachments":
         inner = "".join(attachment_head(one, item_id, path) for one in attachments_of(content))
         return f"<t:Attachments>{inner}</t:Attachments>" if inner else ""
@@ -56,6 +57,15 @@ def content_fragment(content: Content, name: str, item_id: str, path: tuple[int,
     if name == "Size":
         return raw_leaf(name, str(size_of(content)))
     return said(content, name)
+
+
+def _body(content: Content, name: str, wanted: str) -> str:
+    cache = mime.parse(content.raw).bodies if content.raw is not None and content.body is None else {}
+    known = cache.get(name + wanted)
+    if known is None:
+        kind, body = body_of(content, wanted)
+        known = cache[name + wanted] = f'<t:{name} BodyType="{kind}">{escape(body)}</t:{name}>'
+    return known
 
 
 def attachment_head(attachment: Attachment, item_id: str, path: tuple[int, ...]) -> str:
@@ -148,7 +158,9 @@ def _conversation(item: Item) -> str:
 
 def _rights(_: Item) -> str:
     names = ("CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read", "ViewPrivateItems")
-    inner = "".join(boolean(name, name not in ("CreateAssociated", "CreateContents", "CreateHierarchy")) for name in names)
+    inner = "".join(
+        boolean(name, name not in ("CreateAssociated", "CreateContents", "CreateHierarchy")) for name in names
+    )
     return f"<t:EffectiveRights>{inner}</t:EffectiveRights>"
 
 

@@ -158,7 +158,9 @@ class SandboxServer:
             raise soap.Fault("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
         mailbox = self.store.mailbox(request.impersonated)
         if mailbox is not login and not login.impersonator:
-            raise soap.Fault("ErrorImpersonateUserDenied", "The account does not have permission to impersonate the requested user.")
+            raise soap.Fault(
+                "ErrorImpersonateUserDenied", "The account does not have permission to impersonate the requested user."
+            )
         return mailbox
 
     def _sign_in(self, authorization: str) -> Mailbox | None:
@@ -173,7 +175,9 @@ class SandboxServer:
         name = user.rpartition("\\")[2].strip().lower()
         mailbox = self.store.mailboxes.get(name)
         if mailbox is None and "\\" in user:
-            mailbox = next((one for address, one in self.store.mailboxes.items() if address.partition("@")[0] == name), None)
+            mailbox = next(
+                (one for address, one in self.store.mailboxes.items() if address.partition("@")[0] == name), None
+            )
         return mailbox if mailbox is not None and colon and mailbox.password == password else None
 
 

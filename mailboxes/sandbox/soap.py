@@ -54,7 +54,9 @@ class Request:
 
 def read(body: bytes) -> Request:
     """Return the request in an HTTP body. Raises Fault for everything that is none."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+    )
     try:
         envelope = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -71,7 +73,9 @@ def read(body: bytes) -> Request:
     impersonation = envelope.find(f"{{{SOAP_NS}}}Header/{T}ExchangeImpersonation/{T}ConnectingSID")
     address = ""
     if impersonation is not None:
-        named = [impersonation.findtext(f"{T}{name}") for name in ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")]
+        named = [
+            impersonation.findtext(f"{T}{name}") for name in ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")
+        ]
         address = next((name.strip() for name in named if name), "")
     return Request(local_name(operations[0]), operations[0], address, impersonation is not None)
 

@@ -45,6 +45,7 @@ class SandboxStore:
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     by_guid: dict[str, Mailbox] = field(default_factory=dict)
     outbound: list[Outbound] = field(default_factory=list)
+    loaded: set[str] = field(default_factory=set)
     generation: int = 0
     next_number: int = 1
     next_version: int = 1
@@ -74,6 +75,12 @@ class SandboxStore:
                 folder.distinguished = born.distinguished
                 mailbox.distinguished[born.distinguished] = folder
             return mailbox
+
+    def set_password(self, address: str, password: str) -> None:
+        """Give a mailbox another password; it counts from the next request on. Raises SandboxError."""
+        with self.lock:
+            self.mailbox(address).password = password
+            self.generation += 1
 
     def adopt(self, mailbox: Mailbox) -> None:
         """Take in a mailbox that was made elsewhere (the state file)."""
@@ -189,7 +196,9 @@ class SandboxStore:
             item.is_read = is_read
             return item.id
 
-    def add_ics(self, address: str, raw: bytes, *, folder: str = "calendar", categories: Iterable[str] = ()) -> list[str]:
+    def add_ics(
+        self, address: str, raw: bytes, *, folder: str = "calendar", categories: Iterable[str] = ()
+    ) -> list[str]:
         """Put each VEVENT (and each VTODO, into Tasks) of an .ics file into a mailbox; return the items' ids.
 
         RFC 5545. A changed occurrence (RECURRENCE-ID) is kept as an appointment of its own. Raises
@@ -205,7 +214,9 @@ class SandboxStore:
                 for content in contents
             ]
 
-    def add_vcf(self, address: str, raw: bytes, *, folder: str = "contacts", categories: Iterable[str] = ()) -> list[str]:
+    def add_vcf(
+        self, address: str, raw: bytes, *, folder: str = "contacts", categories: Iterable[str] = ()
+    ) -> list[str]:
         """Put each card of a .vcf file (vCard 2.1 to 4.0) into a mailbox as a contact; return the items' ids.
 
         Raises SandboxError if the bytes hold no card.

@@ -35,7 +35,9 @@ class UnreadableCard(ValueError):
 def contents(raw: bytes) -> list[Content]:
     """Return each card as the content of a contact. Raises UnreadableCard."""
     try:
-        cards = [card for card in vobject.readComponents(decode_bytes(raw), ignoreUnreadable=True) if card.name == "VCARD"]
+        cards = [
+            card for card in vobject.readComponents(decode_bytes(raw), ignoreUnreadable=True) if card.name == "VCARD"
+        ]
         found = [_contact(card) for card in cards]
     except _UNREADABLE as error:
         raise UnreadableCard(one_line(str(error)) or type(error).__name__) from error

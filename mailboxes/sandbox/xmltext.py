@@ -21,20 +21,26 @@ T: Final = f"{{{TYPES_NS}}}"
 M: Final = f"{{{MESSAGES_NS}}}"
 
 _UNCARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SPECIAL = re.compile('[&<>"]')
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_CONTROLS: Final = bytes(code for code in range(32) if code not in b"\t\n\r")
 
 
 def clean(text: str) -> str:
     """Return `text` with every character that XML 1.0 cannot carry replaced by U+FFFD."""
+    # Looking through encoded bytes is ten times faster than the regular expression, and nearly all text is clean.
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _UNCARRIED.sub("\ufffd", text)
+    if len(data.translate(None, _CONTROLS)) == len(data) and "\ufffe" not in text and "\uffff" not in text:
+        return text
     return _UNCARRIED.sub("\ufffd", text)
 
 
 def escape(text: str) -> str:
     """Return `text` cleaned and escaped for element content and for attributes in double quotes."""
+    escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     # A bare carriage return would reach the client as a line feed: parsers normalise line ends.
-    escaped = _SPECIAL.sub(lambda match: _ENTITIES[match[0]], clean(text))
-    return escaped.replace("\r\n", "\n").replace("\r", "\n")
+    return escaped.replace("\r", "&#13;")
 
 
 def one_line(text: str) -> str:
@@ -100,7 +106,9 @@ def strings(element: str, values: Iterable[str]) -> str:
 
 def dictionary(element: str, entries: Mapping[str, str]) -> str:
     """Return a keyed property such as PhoneNumbers (`Entry` with `Key`); empty values are left out."""
-    inner = "".join(f'<t:Entry Key="{escape(key)}">{escape(value)}</t:Entry>' for key, value in entries.items() if value)
+    inner = "".join(
+        f'<t:Entry Key="{escape(key)}">{escape(value)}</t:Entry>' for key, value in entries.items() if value
+    )
     return f"<t:{element}>{inner}</t:{element}>" if inner else ""
 
 

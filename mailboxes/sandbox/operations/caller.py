@@ -107,7 +107,10 @@ def _identity(text: str, kind: str) -> Identity:
         raise EwsError("ErrorInvalidIdMalformed", f"Id is malformed: {error}.") from error
     if identity.kind != kind:
         expected = "an item" if kind == "I" else "a folder"
-        raise EwsError("ErrorCannotUseItemIdForFolderId" if kind == "F" else "ErrorCannotUseFolderIdForItemId", f"The Id is not the Id of {expected}.")
+        raise EwsError(
+            "ErrorCannotUseItemIdForFolderId" if kind == "F" else "ErrorCannotUseFolderIdForItemId",
+            f"The Id is not the Id of {expected}.",
+        )
     return identity
 
 

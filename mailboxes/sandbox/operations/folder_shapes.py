@@ -84,7 +84,15 @@ class FolderShape:
         if name == "ParentFolderId":
             return f'<t:ParentFolderId Id="{folder.parent.id}"/>' if folder.parent else ""
         if name == "EffectiveRights":
-            rights = ("CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read", "ViewPrivateItems")
+            rights = (
+                "CreateAssociated",
+                "CreateContents",
+                "CreateHierarchy",
+                "Delete",
+                "Modify",
+                "Read",
+                "ViewPrivateItems",
+            )
             inner = "".join(boolean(right, right != "Delete" or not folder.distinguished) for right in rights)
             return f"<t:EffectiveRights>{inner}</t:EffectiveRights>"
         if name == "UnreadCount" and element in ("CalendarFolder", "ContactsFolder"):

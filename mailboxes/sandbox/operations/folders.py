@@ -85,14 +85,18 @@ def update_folder(caller: Caller, element: etree._Element) -> bytes:
         target = next(iter(children(change)), None)
         updates = change.find(f"{T}Updates")
         if target is None or updates is None:
-            raise Fault("ErrorSchemaValidation", "The request failed schema validation: a change needs an id and updates.")
+            raise Fault(
+                "ErrorSchemaValidation", "The request failed schema validation: a change needs an id and updates."
+            )
         folder = caller.folder(target)
         for update in children(updates):
             _update(caller, folder, update)
         caller.store.folder_changed(folder)
         return _ids(folder)
 
-    return response("UpdateFolder", caller.each("UpdateFolder", many_of(element, "FolderChanges"), answer, "<m:Folders/>"))
+    return response(
+        "UpdateFolder", caller.each("UpdateFolder", many_of(element, "FolderChanges"), answer, "<m:Folders/>")
+    )
 
 
 def _update(caller: Caller, folder: Folder, update: etree._Element) -> None:

@@ -23,7 +23,11 @@ def convert_id(caller: Caller, element: etree._Element) -> bytes:
     def answer(source: etree._Element) -> str:
         given, address = source.get("Id", ""), source.get("Mailbox", "")
         try:
-            ews_id = base64.b64encode(bytes.fromhex(given)).decode("ascii") if source.get("Format") == "HexEntryId" else given
+            ews_id = (
+                base64.b64encode(bytes.fromhex(given)).decode("ascii")
+                if source.get("Format") == "HexEntryId"
+                else given
+            )
             decode_id(ews_id)
         except (MalformedId, ValueError, binascii.Error):
             raise EwsError("ErrorInvalidIdMalformed", "Id is malformed.") from None
@@ -44,12 +48,15 @@ def resolve_names(caller: Caller, element: etree._Element) -> bytes:
         if not sought:
             raise EwsError("ErrorInvalidNameForNameResolution", "The entry is empty.")
         found = [
-            one for one in caller.store.mailboxes.values() if sought in one.address.casefold() or sought in one.display_name.casefold()
+            one
+            for one in caller.store.mailboxes.values()
+            if sought in one.address.casefold() or sought in one.display_name.casefold()
         ][:100]
         if not found:
             raise EwsError("ErrorNameResolutionNoResults", "No results were found.")
         inner = "".join(
-            f"<t:Resolution>{mailbox(one.display_name, one.address).replace('OneOff', 'Mailbox')}</t:Resolution>" for one in found
+            f"<t:Resolution>{mailbox(one.display_name, one.address).replace('OneOff', 'Mailbox')}</t:Resolution>"
+            for one in found
         )
         return (
             f'<m:ResolutionSet TotalItemsInView="{len(found)}" IncludesLastItemInRange="true">{inner}</m:ResolutionSet>'

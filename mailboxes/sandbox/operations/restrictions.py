@@ -57,7 +57,10 @@ def _test(element: etree._Element) -> Test:
 
 
 def _path(element: etree._Element) -> etree._Element:
-    found = next((one for one in children(element) if local_name(one) in ("FieldURI", "IndexedFieldURI", "ExtendedFieldURI")), None)
+    found = next(
+        (one for one in children(element) if local_name(one) in ("FieldURI", "IndexedFieldURI", "ExtendedFieldURI")),
+        None,
+    )
     if found is None:
         raise EwsError("ErrorInvalidRestriction", "The restriction names no field.")
     return found

@@ -17,7 +17,9 @@ from mailboxes.sandbox.soap import Fault
 from mailboxes.sandbox.xmltext import T, children, local_name, parse_fragment
 from mailboxes.sandbox.xmltext import fragment as copied
 
-_NOT_IN_ALL: Final = frozenset(("MimeContent", "TextBody", "UniqueBody", "NormalizedBody", "StoreEntryId", "InstanceKey"))
+_NOT_IN_ALL: Final = frozenset(
+    ("MimeContent", "TextBody", "UniqueBody", "NormalizedBody", "StoreEntryId", "InstanceKey")
+)
 NOT_IN_SUMMARY: Final = frozenset(
     """
     MimeContent Body TextBody UniqueBody NormalizedBody Attachments InternetMessageHeaders ResponseObjects

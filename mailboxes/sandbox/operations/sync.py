@@ -23,7 +23,9 @@ def sync_folder_items(caller: Caller, element: etree._Element) -> bytes:
     operation = "SyncFolderItems"
     limit = number_of(element.find(f"{M}MaxChangesReturned"), "", MOST)
     if not 1 <= limit <= MOST:
-        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: MaxChangesReturned is 1 to {MOST}.")
+        raise Fault(
+            "ErrorSchemaValidation", f"The request failed schema validation: MaxChangesReturned is 1 to {MOST}."
+        )
     shape = item_shape(element.find(f"{M}ItemShape"), summary=True)
     target = one_of(element, "SyncFolderId")
     ignored = {child.get("Id", "") for wrapper in element.iterfind(f"{M}Ignore") for child in children(wrapper)}
@@ -111,9 +113,9 @@ def _cursor(element: etree._Element, mailbox: Mailbox, scope: str, folder: Folde
     try:
         cursor = decode_state(text.strip(), mailbox.guid, scope, folder.number)
     except MalformedId as error:
-        raise EwsError("ErrorInvalidSyncStateData", f"Synchronization state data is corrupt or otherwise invalid: {error}.") from error
+        raise EwsError(
+            "ErrorInvalidSyncStateData", f"Synchronization state data is corrupt or otherwise invalid: {error}."
+        ) from error
     if not log.knows(cursor):
         raise EwsError("ErrorInvalidSyncStateData", "Synchronization state data is newer than the mailbox.")
     return cursor
-
-
