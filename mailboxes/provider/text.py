@@ -12,9 +12,10 @@ def clean(text: str) -> str:
 
 
 def header_ids(value: str) -> tuple[str, ...]:
-    """Return the identifiers of a References or In-Reply-To header (RFC 5322, section 3.6.4), brackets kept, each once.
+    """Return the identifiers of a References or In-Reply-To header (RFC 5322, section 3.6.4), in brackets, each once.
 
     Software that leaves the brackets out, or folds an identifier over two lines, is understood as well as can be.
     """
-    found = re.findall(r"<[^<>]+>", value) or value.split()
-    return tuple(dict.fromkeys("".join(clean(part).split()) for part in found if part.strip("<> \t\r\n")))
+    found = re.findall(r"<([^<>]+)>", value) or [word for word in value.split() if "@" in word]
+    ids = ("".join(clean(each).split()).strip("<>") for each in found)
+    return tuple(dict.fromkeys(f"<{each}>" for each in ids if each))
