@@ -24,7 +24,7 @@ os.environ["CRMSYNC_VAR"] = os.environ["CRMSYNC_TEST_VAR"]
 
 from crmsync_site.embedded import addresses  # noqa: E402 -- after the environment is set
 from crmsync_site.settings import *  # noqa: E402, F403 -- the same settings but for what precedes and follows
-from crmsync_site.settings import RQ_QUEUES, VAR  # noqa: E402 -- named, for the type checker
+from crmsync_site.settings import RQ_QUEUES, STATIC_ROOT, VAR  # noqa: E402 -- named, for the type checker
 
 # Each process of a parallel run has a database of its own in the one Valkey.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -32,6 +32,7 @@ REDIS_URL = addresses.redis_url(VAR, database=1 + int(_worker.removeprefix("gw")
 for _queue in RQ_QUEUES.values():
     _queue["URL"] = REDIS_URL
 
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns when it is not there
 # live_server serves through the finders, which know no fingerprinted names.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
