@@ -1,0 +1,105 @@
+"""The demo organisation: people who can sign in, their mailboxes at the sandbox Exchange, and customer records.
+
+Made of the same rows as the sandbox's mail, so that addresses in messages and in records agree. Safe to repeat: what is
+there already is left as it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailboxes.adding import add_mailbox
+from mailboxes.models import Mailbox, ServerProfile, SyncProfile
+from mailboxes.sandbox.demo import cast
+from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
+from mailboxes.states import Auth, Track
+from security import egress
+from security.models import User
+from tracking.models import Account, Case, Contact, Lead, Opportunity
+
+SERVER = "Sandbox Exchange"
+PROFILE = "Turia Instruments"
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Somebody who can look at the demo."""
+
+    username: str
+    name: str
+    mailbox: str
+    track: str
+
+
+def make(*, url: str, service_password: str, password: str, now: datetime) -> list[SignIn]:
+    """Create what is missing of the demo organisation, connected to the sandbox at `url`; return who can sign in."""
+    server = _server(url, service_password)
+    own = next(company for company in cast.companies if company.own)
+    profile, _made = SyncProfile.objects.get_or_create(name=PROFILE, defaults={"internal_domains": own.domain})
+    users = _users(password)
+    for box in cast.mailboxes:
+        if Mailbox.objects.filter(address__iexact=box.address).exists():
+            continue
+        track = None if box.tracking == profile.track else Track(box.tracking)
+        mailbox = add_mailbox(
+            box.address, server=server, owner=users[box.owner], track=track, enable=True, by="demo", now=now
+        )
+        Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
+    _records(users)
+    return [
+        SignIn(box.owner, box.name, box.address, box.tracking)
+        for box in cast.mailboxes
+        if box.name == users[box.owner].get_full_name()
+    ]
+
+
+def _server(url: str, service_password: str) -> ServerProfile:
+    egress.allow(egress.Endpoint.of(url), by="demo", private=True)
+    server, _made = ServerProfile.objects.update_or_create(
+        name=SERVER,
+        defaults={
+            "url": url,
+            "auth": Auth.BASIC,
+            "username": SERVICE_ADDRESS,
+            "secret": service_password,
+            "impersonate": True,
+        },
+    )
+    return server
+
+
+def _users(password: str) -> dict[str, User]:
+    users = {}
+    for person in cast.people:
+        if person.role != "internal" or not any(box.owner == person.key for box in cast.mailboxes):
+            continue
+        first, _, last = person.name.partition(" ")
+        user, made = User.objects.get_or_create(
+            username=person.key, defaults={"first_name": first, "last_name": last, "email": person.address}
+        )
+        if made:
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        users[person.key] = user
+    return users
+
+
+def _records(users: dict[str, User]) -> None:
+    if Account.objects.exists() or Contact.objects.exists() or Lead.objects.exists():
+        return
+    accounts = {
+        company.key: Account.objects.create(name=company.name, owner=users["marta"])
+        for company in cast.companies
+        if not company.own
+    }
+    for person in cast.people:
+        first, _, last = person.name.partition(" ")
+        if person.kind == "contact":
+            Contact.objects.create(
+                first_name=first, last_name=last, email1=person.address, account=accounts.get(person.company)
+            )
+        elif person.kind == "lead":
+            Lead.objects.create(name=person.name, company=person.company, email1=person.address)
+    for sale in cast.opportunities:
+        Opportunity.objects.create(name=sale.title, account=accounts.get(sale.account), owner=users[sale.owner])
+    for case in cast.cases:
+        Case.objects.create(title=case.title, account=accounts.get(case.account), owner=users[case.owner])

@@ -1,0 +1,70 @@
+"""A run in the foreground: the same claim, pipeline and settlement as a worker's, to the end of what is there."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from mailboxes.connection import open_provider
+
+from mailboxes import claims, runs
+from mailboxes.models import Mailbox, Run
+from mailboxes.provider.errors import ProviderError
+from mailboxes.report import RunReport
+from mailboxes.states import Trigger
+from tracking.pipeline import sync
+
+Clock = Callable[[], datetime]
+
+
+def sync_now(mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0) -> tuple[Run, RunReport]:
+    """Sync the mailbox in this process and return the settled run with its report.
+
+    A run that a worker is doing is waited for, `wait_s` seconds at most; then `claims.AlreadyRunning` is raised.
+    """
+    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s)
+    runs.begin(run, f"command {socket.gethostname()} {os.getpid()}", clock())
+    beat = _Heartbeat(run, clock)
+    try:
+        report = sync(run, open_provider(mailbox), clock=clock, yield_after_s=None, beat=beat)
+    except ProviderError as error:
+        # Before the first request: the server profile does not lead to a connection at all.
+        report = RunReport(error=error)
+    except BaseException:
+        # The command is stopped, or something unforeseen happened: the next run may start at once.
+        Run.objects.filter(pk=run.pk, finished_at=None).update(
+            finished_at=clock(), outcome="abandoned", error_code="worker_lost"
+        )
+        raise
+    runs.settle(run, report, clock())
+    run.refresh_from_db()
+    return run, report
+
+
+def _claim(mailbox: Mailbox, *, clock: Clock, until: float) -> Run:
+    while True:
+        try:
+            run = claims.claim_one(mailbox, Trigger.COMMAND, "", clock())
+        except claims.AlreadyRunning:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.5)
+        else:
+            run.mailbox = mailbox
+            return run
+
+
+class _Heartbeat:
+    """Keeps the lease, a statement every quarter of its length at most."""
+
+    def __init__(self, run: Run, clock: Clock) -> None:
+        self.run, self.clock = run, clock
+        self.last = clock()
+
+    def __call__(self) -> None:
+        now = self.clock()
+        if now - self.last >= timedelta(seconds=settings.LEASE_SECONDS / 4):
+            self.last = now
+            runs.heartbeat([self.run], self.run, now)

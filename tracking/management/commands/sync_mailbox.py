@@ -1,0 +1,110 @@
+"""`manage.py sync_mailbox ADDRESS`: one sync in the foreground, to the end of what is there; or what one would do."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+from mailboxes.connection import open_provider
+
+from mailboxes.claims import AlreadyRunning
+from mailboxes.models import Mailbox, Run
+from mailboxes.provider.errors import ProviderError
+from mailboxes.report import RunReport
+from mailboxes.states import Intent
+from security.commands import Failed, JsonCommand
+from tracking.foreground import sync_now
+from tracking.preview import preview
+
+
+class Command(JsonCommand):
+    """Syncs a mailbox now."""
+
+    help = "Syncs one mailbox in the foreground. --dry-run reads and decides, and writes nothing."
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Describe the arguments."""
+        parser.add_argument("address", help="the mailbox's address")
+        parser.add_argument("--dry-run", action="store_true", help="only say what a sync would do")
+
+    def run(self, **options: Any) -> None:
+        """Sync, or preview, and report."""
+        mailbox = (
+            Mailbox.objects.select_related("server", "sync_profile", "owner")
+            .filter(address__iexact=options["address"])
+            .first()
+        )
+        if mailbox is None:
+            raise Failed(f"There is no mailbox {options['address']}. add_mailbox adds it.", code="mailbox_unknown")
+        if mailbox.intent == Intent.ARCHIVED:
+            raise Failed(f"{mailbox.address} is archived. Switch it on first.", code="archived")
+        if mailbox.intent != Intent.ON:
+            self.note(f"{mailbox.address} is {mailbox.get_intent_display()}: only this sync is done, none by itself.")
+        if options["dry_run"]:
+            self._preview(mailbox)
+        else:
+            self._sync(mailbox)
+
+    def _preview(self, mailbox: Mailbox) -> None:
+        try:
+            report = preview(mailbox, open_provider(mailbox))
+        except ProviderError as error:
+            report = RunReport(error=error)
+        self._tell(mailbox, report, {"dry_run": True, "next_interval_s": None, "reason": None})
+
+    def _sync(self, mailbox: Mailbox) -> None:
+        try:
+            run, report = sync_now(mailbox, clock=timezone.now)
+        except AlreadyRunning as error:
+            raise Failed(
+                f"{mailbox.address} is being synced by a worker since {error.run.claimed_at:%H:%M:%S} UTC. "
+                "Nothing was done here; try again when that run has ended (sync_status shows it).",
+                code="already_running",
+            ) from error
+        self._tell(mailbox, report, {"run": run.pk, **_next(run)})
+
+    def _tell(self, mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> None:
+        document = {"address": mailbox.address, **counts(report), **more}
+        if report.error is not None:
+            document |= {"error": report.error.code, "message": report.error.detail}
+        if report.folder_errors:
+            document["folder_errors"] = {str(pk): error.code for pk, error in report.folder_errors.items()}
+        self.result(document, lambda: _words(mailbox, report, more))
+        if report.error is not None:
+            raise Failed(
+                f"The sync of {mailbox.address} ended early: {report.error.code} ({report.error.detail or 'no detail'}). "
+                "What was stored before stays; the next sync goes on there. check_mailbox shows what to do.",
+                code=report.error.code,
+            )
+
+
+def counts(report: RunReport) -> dict[str, Any]:
+    """Return the numbers of a run, each item counted once."""
+    return {
+        "requests": report.requests,
+        "full_pass": report.full_pass,
+        "examined": report.examined,
+        "tracked": report.tracked,
+        "updated": report.updated,
+        "refused": dict(sorted(report.refused.items())),
+        "quarantined": report.quarantined,
+    }
+
+
+def _next(run: Run) -> dict[str, Any]:
+    return {"next_interval_s": run.interval_s, "reason": run.interval_reason}
+
+
+def _words(mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> str:
+    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(report.refused.items())) or "none"
+    lines = [
+        f"{mailbox.address}: {report.examined} examined with {report.requests} requests",
+        f"  tracked      {report.tracked}",
+        f"  updated      {report.updated}",
+        f"  refused      {report.refused.total()} ({refused})",
+        f"  quarantined  {report.quarantined}",
+    ]
+    if more.get("dry_run"):
+        lines.append("  (dry run: nothing was written)")
+    elif more.get("next_interval_s") is not None:
+        lines.append(f"  next sync {more['next_interval_s']} s after the start of this one: {more['reason']}")
+    return "\n".join(lines)
