@@ -23,6 +23,7 @@ from mailboxes.provider.errors import Kind, ProviderError
 from mailboxes.report import RunReport
 from mailboxes.states import Intent, Outcome, State
 from mailboxes.verdict import Verdict, judge
+from security.secrets import SecretUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,13 @@ def begin_batch(run_ids: Collection[int], worker: str, now: datetime) -> list[Ru
     free = Run.objects.filter(pk__in=run_ids, finished_at=None, worker="")
     free.update(worker=worker, heartbeat_at=now)
     mine = Run.objects.filter(pk__in=run_ids, finished_at=None, worker=worker).select_related("mailbox")
+    try:
+        found = list(mine)
+    except SecretUnreadable:
+        # Whose password it is shows when it is used; the others of the batch are not to suffer for it.
+        found = list(mine.defer("mailbox__secret"))
     place = {pk: at for at, pk in enumerate(run_ids)}
-    return sorted(mine, key=lambda run: place[run.pk])
+    return sorted(found, key=lambda run: place[run.pk])
 
 
 def begin(run: Run, worker: str, now: datetime) -> None:
@@ -90,6 +96,11 @@ def abandon_of(workers: Collection[str], now: datetime) -> list[int]:
     return _abandon("worker = ANY(%s)", [list(workers)], now) if workers else []
 
 
+def abandon(run: Run, now: datetime) -> None:
+    """End one run whose own process knows that it cannot go on; its mailbox is due at once."""
+    _abandon("id = %s", [run.pk], now)
+
+
 def _abandon(condition: str, values: list[Any], now: datetime) -> list[int]:
     """End the unfinished runs for which `condition` holds.
 
@@ -97,7 +108,7 @@ def _abandon(condition: str, values: list[Any], now: datetime) -> list[int]:
     third in a row on its mailbox waits a little longer each time, for it may be what kills the workers.
     """
     with connection.cursor() as cursor:
-        # The condition is one of the two literals above.
+        # The condition is one of the literals above.
         cursor.execute(
             _ABANDON % {"condition": condition},
             [
@@ -321,6 +332,8 @@ def _hold_server(one: Done, verdict: Verdict, error: ProviderError) -> None:
         )
         held = cursor.fetchone()
     if held is None:
+        # Others saw it first. What they imposed holds for us as well.
+        server.refresh_from_db(fields=["not_before", "failures"])
         return
     server.not_before, server.failures = held
     _raise(error, Place(server_id=server.pk), server.failures, one.at)

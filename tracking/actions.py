@@ -1,0 +1,42 @@
+"""What people can have tracking do at once."""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from mailboxes.claims import IMMEDIATE, AlreadyRunning, Claim, claim_one
+from mailboxes.models import Mailbox, Run
+from mailboxes.states import Intent, Trigger
+from tracking.transport import RedisTransport
+
+log = logging.getLogger(__name__)
+
+
+class NotOn(Exception):
+    """The mailbox is not switched on; nothing is synced until somebody who may do so switches it on."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__(f"{mailbox.address} is not switched on ({mailbox.get_intent_display()}).")
+
+
+def sync_now(mailbox: Mailbox, *, by: str) -> Run:
+    """Start a run of `mailbox` at once for the user named `by`, due or not; return it, or the run already under way.
+
+    A run that only waits in its queue is put in front of everything else. Raises `NotOn`, and `redis.RedisError` when
+    the queue is gone: then nothing was started.
+    """
+    if mailbox.intent != Intent.ON:
+        raise NotOn(mailbox)
+    try:
+        run = claim_one(mailbox, Trigger.PERSON, IMMEDIATE, timezone.now())
+    except AlreadyRunning as busy:
+        run = busy.run
+        if run.worker or run.queue == IMMEDIATE:
+            return run
+    log.info("%s wants %s synced now (run %s)", by, mailbox, run.pk)
+    # After the commit, or at once outside of a transaction: a worker must find the row. The job of a run that waited
+    # elsewhere finds it begun, and leaves it alone.
+    claim = Claim(f"now-{run.pk}-{run.batch}", IMMEDIATE, mailbox.server_id, (run.pk,))
+    transaction.on_commit(lambda: RedisTransport().enqueue([claim]))
+    return run

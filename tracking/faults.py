@@ -1,0 +1,31 @@
+"""What can go wrong on our side of a run, in the form the schedule and the screens know: rows of the catalogue."""
+
+from mailboxes.provider.errors import Kind, ProviderError, Scope
+
+
+class OurFault(ProviderError):
+    """A bug, as far as anybody can tell: the traceback is in the log of the worker."""
+
+    kind = Kind.BUG
+    scope = Scope.MAILBOX
+    code = "internal_error"
+
+
+class OutOfTime(OurFault):
+    """The job reached its time limit in the middle of this run."""
+
+    code = "out_of_time"
+
+
+class DatabaseGone(OurFault):
+    """The database could not be reached in the middle of this run."""
+
+    code = "database_gone"
+
+
+class SecretLost(ProviderError):
+    """The stored password cannot be decrypted with the keys this installation has."""
+
+    kind = Kind.CONFIGURATION
+    scope = Scope.MAILBOX
+    code = "secret_unreadable"

@@ -1,0 +1,93 @@
+"""The queue as a means of transport: puts jobs in, in bulk, and asks what became of them. Redis keeps no truth of ours.
+
+The idea: losing anything here must cost time only. Arguments are primary keys in JSON, results are rows in PostgreSQL,
+and a job that is lost is found out by its runs that nobody began.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
+
+from django_rq import get_queue
+from redis.client import Pipeline
+from rq import Queue
+from rq.job import Job
+
+from mailboxes.claims import IMMEDIATE, MAINTENANCE, SYNC, Claim
+
+SYNC_BATCH = "tracking.jobs.sync_batch"
+HOUSEKEEPING = "tracking.housekeeping.tidy"
+# What became of a failed job is in our rows and in the log; Redis forgets it after this time.
+_FAILURE_SECONDS = 3600
+
+
+class Transport(Protocol):
+    """What the dispatcher needs of the queue."""
+
+    def enqueue(self, claims: Sequence[Claim]) -> None:
+        """Hand over one job per claim; raises `redis.RedisError` when that failed."""
+        ...
+
+    def waiting(self, job_ids: Collection[str]) -> tuple[set[str], set[str]]:
+        """Return which of the jobs wait in a queue, and which are unknown (lost)."""
+        ...
+
+    def tidy(self) -> None:
+        """Have a worker do the housekeeping when there is nothing more urgent."""
+        ...
+
+
+def queue(name: str) -> Queue:
+    """Return the queue `name`, which takes jobs at once: what they refer to has been committed."""
+    return get_queue(name, commit_mode="auto")
+
+
+class RedisTransport:
+    """The real queue."""
+
+    def enqueue(self, claims: Sequence[Claim]) -> None:
+        """Put all jobs in with one round trip."""
+        if not claims:
+            return
+        first = queue(claims[0].queue)
+        with first.connection.pipeline() as pipeline:
+            for name in {claim.queue for claim in claims}:
+                _put(queue(name), [claim for claim in claims if claim.queue == name], pipeline)
+            pipeline.execute()
+
+    def waiting(self, job_ids: Collection[str]) -> tuple[set[str], set[str]]:
+        """Ask for the status of each job with one round trip."""
+        names = list(job_ids)
+        with queue(SYNC).connection.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(Job.key_for(name), "status")
+            answers = dict(zip(names, pipeline.execute(), strict=True))
+        queued = {name for name, status in answers.items() if status == b"queued"}
+        return queued, {name for name, status in answers.items() if status is None}
+
+    def tidy(self) -> None:
+        """Put the housekeeping job into its queue."""
+        queue(MAINTENANCE).enqueue(HOUSEKEEPING, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+
+def _put(into: Queue, claims: Iterable[Claim], pipeline: "Pipeline") -> None:
+    into.enqueue_many(
+        [
+            Queue.prepare_data(
+                SYNC_BATCH,
+                args=(list(claim.run_ids),),
+                job_id=claim.job_id,
+                # enqueue_many does not look into the queue's settings as enqueue does.
+                timeout=into._default_timeout,
+                result_ttl=0,
+                failure_ttl=_FAILURE_SECONDS,
+                description=f"{len(claim.run_ids)} mailboxes of server {claim.server_id}",
+            )
+            for claim in claims
+        ],
+        pipeline=pipeline,
+    )
+
+
+def urgent_work_waits() -> bool:
+    """Return whether something more urgent than a backlog waits for a worker."""
+    return any(queue(name).count for name in (IMMEDIATE, SYNC))
