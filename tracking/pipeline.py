@@ -31,7 +31,7 @@ _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
 Clock = Callable[[], datetime]
 
 
-def sync(  # noqa: PLR0913 -- time and limits are arguments of an engine
+def sync(
     run: Run,
     provider: MailProvider,
     *,
