@@ -1,6 +1,7 @@
 """The sandbox's own address space, /_/: what a test or a bench asks the server itself.
 
-GET    /_/requests        counts (see counting.py) and `outbound`, the mails to people outside
+GET    /_/requests        counts (see counting.py), `outbound` (mails to people outside) and `meeting_messages`
+                              (invitations and cancellations sent, whoever got them)
 POST   /_/requests/reset  begin counting at nought
 GET    /_/mailboxes       [{"address", "password", "messages"}], messages in Inbox and Sent Items
 GET    /_/faults          the script in force; POST puts a JSON list in force (faults.py), DELETE ends all
@@ -33,7 +34,7 @@ def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: st
         return []
 
     known: dict[str, dict[str, Callable[[], Any]]] = {
-        "/_/requests": {"GET": lambda: requests.listed() | {"outbound": len(store.outbound)}},
+        "/_/requests": {"GET": lambda: _counts(store, requests)},
         "/_/requests/reset": {"POST": reset},
         "/_/mailboxes": {"GET": store.overview},
         "/_/outbound": {"GET": lambda: _outbound(store)},
@@ -50,6 +51,10 @@ def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: st
         return _json(200, action())
     except ValueError as error:
         return _json(400, {"error": str(error)})
+
+
+def _counts(store: SandboxStore, requests: RequestLog) -> dict[str, Any]:
+    return requests.listed() | {"outbound": len(store.outbound), "meeting_messages": store.meeting_messages}
 
 
 def _json(status: int, value: Any) -> Answer:

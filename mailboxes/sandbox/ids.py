@@ -84,6 +84,18 @@ def encode_change_key(guid: str, version: int) -> str:
     return base64.b64encode(b"\x09\x00\x00\x00\x16\x00\x00\x00" + seed + struct.pack(">Q", version)).decode("ascii")
 
 
+def decode_change_key(text: str, guid: str) -> int:
+    """Return the version in a change key of this mailbox. Raises MalformedId."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise MalformedId("the change key is not base64") from None
+    version = int.from_bytes(data[-8:], "big")
+    if encode_change_key(guid, version) != text:
+        raise MalformedId("the change key was cut or changed")
+    return version
+
+
 def encode_state(guid: str, scope: str, number: int, cursor: Cursor) -> str:
     """Return a sync state for one folder's items (scope "I") or for what lies below a folder (scope "H")."""
     material = guid.encode("ascii") + scope.encode("ascii") + struct.pack(">4Q", number, *cursor)

@@ -69,7 +69,7 @@ class Item:
     """One item in one folder. Times are UTC seconds since 1970.
 
     A move ends this item and makes another with a new number, hence a new id; `search_key` is what
-    stays the same.
+    stays the same. `written` says in which version a client last wrote a property, to find conflicts.
     """
 
     number: int
@@ -82,6 +82,7 @@ class Item:
     version: int
     is_read: bool = False
     is_draft: bool = False
+    written: dict[str, int] = field(default_factory=dict, repr=False)
     cache: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -80,6 +80,7 @@ def _store_json(store: SandboxStore, blobs: _Blobs) -> dict[str, Any]:
         "next_number": store.next_number,
         "next_version": store.next_version,
         "change_counters": store.change_counters,
+        "meeting_messages": store.meeting_messages,
         "loaded": sorted(store.loaded),
         "mailboxes": [_mailbox_json(one, blobs) for one in store.mailboxes.values()],
         "outbound": [[one.sender, one.recipient, blobs.put(one.raw), one.at] for one in store.outbound],
@@ -126,6 +127,7 @@ def _item_json(item: Item, blobs: _Blobs) -> dict[str, Any]:
         "version": item.version,
         "is_read": item.is_read,
         "is_draft": item.is_draft,
+        "written": item.written,
     }
 
 
@@ -192,6 +194,7 @@ def _read_store(state: dict[str, Any], blobs: bytes, clock: Callable[[], float])
     store = SandboxStore(clock=clock, change_counters=state["change_counters"])
     store.next_number, store.next_version = state["next_number"], state["next_version"]
     store.loaded = set(state["loaded"])
+    store.meeting_messages = state["meeting_messages"]
     for one in state["mailboxes"]:
         store.adopt(_read_mailbox(one, blobs))
     store.outbound = [Outbound(sender, to, _blob(blobs, raw), at) for sender, to, raw, at in state["outbound"]]
@@ -236,6 +239,7 @@ def _read_item(data: dict[str, Any], folder: Folder, blobs: bytes) -> Item:
         data["version"],
         data["is_read"],
         data["is_draft"],
+        data["written"],
     )
 
 

@@ -45,6 +45,7 @@ class SandboxStore:
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     by_guid: dict[str, Mailbox] = field(default_factory=dict)
     outbound: list[Outbound] = field(default_factory=list)
+    meeting_messages: int = 0
     loaded: set[str] = field(default_factory=set)
     generation: int = 0
     next_number: int = 1

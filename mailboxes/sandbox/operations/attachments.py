@@ -1,7 +1,6 @@
 """GetAttachment, CreateAttachment, DeleteAttachment."""
 
 import base64
-import binascii
 from typing import NamedTuple
 
 from lxml import etree
@@ -11,9 +10,10 @@ from mailboxes.sandbox.ids import MalformedId, decode_attachment_id
 from mailboxes.sandbox.model import Attachment, Content, Item
 from mailboxes.sandbox.operations.caller import Caller, many_of, needed
 from mailboxes.sandbox.operations.shapes import Shape, item_shape
-from mailboxes.sandbox.properties import attachment_facts
-from mailboxes.sandbox.soap import EwsError, Fault, response
-from mailboxes.sandbox.xmltext import M, T, local_name
+from mailboxes.sandbox.properties import attachment_facts, attachment_head
+from mailboxes.sandbox.soap import EwsError, response
+from mailboxes.sandbox.written import attach, attachment_in
+from mailboxes.sandbox.xmltext import M, T
 
 
 class Place(NamedTuple):
@@ -70,3 +70,33 @@ def _whole(place: Place, shape: Shape) -> str:
         return f"<t:FileAttachment>{facts}<t:Content>{data}</t:Content></t:FileAttachment>"
     inner = shape.content(attachment.item, place.item.id, (*place.path, attachment.number))
     return f"<t:ItemAttachment>{facts}{inner}</t:ItemAttachment>"
+
+
+def create_attachment(caller: Caller, element: etree._Element) -> bytes:
+    """Answer CreateAttachment: one message per attachment; each changes the parent's change key."""
+    parent_id = needed(element, "ParentItemId")
+
+    def answer(wanted: etree._Element) -> str:
+        item = caller.item_by_id(parent_id.get("Id", ""))
+        made = attach(item.content, attachment_in(wanted))
+        caller.store.touch(item)
+        root = f' RootItemId="{item.id}" RootItemChangeKey="{item.change_key}"/>'
+        head = attachment_head(made, item.id, ()).replace("/>", root, 1)
+        return f"<m:Attachments>{head}</m:Attachments>"
+
+    targets = many_of(element, "Attachments")
+    return response("CreateAttachment", caller.each("CreateAttachment", targets, answer, "<m:Attachments/>"))
+
+
+def delete_attachment(caller: Caller, element: etree._Element) -> bytes:
+    """Answer DeleteAttachment: one message per id, with the parent's new change key."""
+
+    def answer(target: etree._Element) -> str:
+        place = find_attachment(caller, target.get("Id", ""))
+        if place.attachment in place.owner.attached:
+            place.owner.attached.remove(place.attachment)
+        place.owner.removed.add(place.attachment.number)
+        caller.store.touch(place.item)
+        return f'<m:RootItemId RootItemId="{place.item.id}" RootItemChangeKey="{place.item.change_key}"/>'
+
+    return response("DeleteAttachment", caller.each("DeleteAttachment", many_of(element, "AttachmentIds"), answer))

@@ -1,11 +1,11 @@
 """Who asks, what they may open, and how ids in a request become folders and items."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lxml import etree
 
-from mailboxes.sandbox.ids import Identity, MalformedId, decode_id
+from mailboxes.sandbox.ids import Identity, MalformedId, decode_change_key, decode_id
 from mailboxes.sandbox.model import Folder, Item, Mailbox
 from mailboxes.sandbox.soap import EwsError, Fault, failure, success
 from mailboxes.sandbox.store import SandboxStore
@@ -112,6 +112,21 @@ def _identity(text: str, kind: str) -> Identity:
             f"The Id is not the Id of {expected}.",
         )
     return identity
+
+
+def check_version(item: Item, change_key: str, *, strict: bool, names: Iterable[str] = ()) -> None:
+    """Raise EwsError if the client's change key is missing, none, or stale.
+
+    When not `strict`, a stale one is a conflict only if one of the properties `names` was written since.
+    """
+    if not change_key:
+        raise EwsError("ErrorChangeKeyRequiredForWriteOperations", "A change key is required for this operation.")
+    try:
+        version = decode_change_key(change_key, item.folder.mailbox.guid)
+    except MalformedId as error:
+        raise EwsError("ErrorInvalidChangeKey", f"The change key is invalid: {error}.") from error
+    if version < item.version and (strict or any(item.written.get(name, 0) > version for name in names)):
+        raise EwsError("ErrorIrresolvableConflict", "The send or update operation could not be performed because the change key passed in the request does not match the current change key for the item.")
 
 
 def needed(element: etree._Element, name: str) -> etree._Element:

@@ -9,7 +9,7 @@ from mailboxes.sandbox.model import Folder, Item
 from mailboxes.sandbox.operations.caller import Caller, many_of
 from mailboxes.sandbox.operations.paging import page_of
 from mailboxes.sandbox.operations.restrictions import restriction
-from mailboxes.sandbox.operations.shapes import extended_field, item_shape
+from mailboxes.sandbox.operations.shapes import dictionary_of, extended_field, item_shape
 from mailboxes.sandbox.properties import extended, fragment
 from mailboxes.sandbox.soap import EwsError, Fault, response
 from mailboxes.sandbox.xmltext import M, T, children, local_name, moment_in, parse_fragment
@@ -70,7 +70,7 @@ def _values(item: Item, uri: etree._Element) -> list[str]:
         whole = extended(item, extended_field(uri))
         return _texts(whole)
     text = uri.get("FieldURI", "")
-    name = name_of(text if local_name(uri) == "FieldURI" else _dictionary(text))
+    name = name_of(text) if local_name(uri) == "FieldURI" else dictionary_of(text)
     if name is None:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no field {text!r}.")
     whole = fragment(item, name)
@@ -80,12 +80,6 @@ def _values(item: Item, uri: etree._Element) -> list[str]:
     if name in ("ItemId", "ParentFolderId", "ConversationId") and whole:
         return [parse_fragment(whole).get("Id", "")]
     return _texts(whole)
-
-
-def _dictionary(uri: str) -> str:
-    prefix, _, name = uri.partition(":")
-    plural = name.partition(":")[0]
-    return f"{prefix}:{plural}{'es' if plural.endswith('ss') else 's'}"
 
 
 def _sorted(items: list[Item], order: etree._Element | None) -> list[Item]:

@@ -5,15 +5,20 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox.operations import attachments, folders, other, reading, sync
+from mailboxes.sandbox.operations import attachments, folders, other, reading, sync, updating, writing
 from mailboxes.sandbox.operations.caller import Caller
 
 Operation = Callable[[Caller, etree._Element], bytes]
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "ConvertId": other.convert_id,
+    "CopyItem": writing.copy_item,
+    "CreateAttachment": attachments.create_attachment,
     "CreateFolder": folders.create_folder,
+    "CreateItem": writing.create_item,
+    "DeleteAttachment": attachments.delete_attachment,
     "DeleteFolder": folders.delete_folder,
+    "DeleteItem": writing.delete_item,
     "EmptyFolder": folders.empty_folder,
     "FindFolder": folders.find_folder,
     "FindItem": reading.find_item,
@@ -22,8 +27,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GetItem": reading.get_item,
     "GetServerTimeZones": other.get_server_time_zones,
     "MoveFolder": folders.move_folder,
+    "MoveItem": writing.move_item,
     "ResolveNames": other.resolve_names,
+    "SendItem": writing.send_item,
     "SyncFolderHierarchy": sync.sync_folder_hierarchy,
     "SyncFolderItems": sync.sync_folder_items,
     "UpdateFolder": folders.update_folder,
+    "UpdateItem": updating.update_item,
 }

@@ -140,12 +140,17 @@ def _add(shape: Shape, uri: etree._Element) -> None:
         if text == "item:InternetMessageHeader":
             shape.headers.append(index)
             return
-        dictionary = _DICTIONARIES.get(":".join(text.split(":")[:2]))
+        dictionary = dictionary_of(text)
         if dictionary is None or not index:
             raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no indexed field {text!r}.")
         shape.indexed.setdefault(dictionary, set()).add(index)
     else:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: unexpected {kind}.")
+
+
+def dictionary_of(uri: str) -> str | None:
+    """Return the dictionary an indexed field URI such as "contacts:EmailAddress" is in, None if there is none."""
+    return _DICTIONARIES.get(":".join(uri.split(":")[:2]))
 
 
 def extended_field(uri: etree._Element) -> ExtendedField:

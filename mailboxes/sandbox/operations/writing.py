@@ -1,0 +1,180 @@
+"""CreateItem, SendItem, MoveItem, CopyItem, DeleteItem (UpdateItem is in `updating.py`)."""
+
+from typing import Final
+
+from lxml import etree
+
+from mailboxes.sandbox.compose import people_in
+from mailboxes.sandbox.invitations import tell_attendees
+from mailboxes.sandbox.model import Content, Folder, Item
+from mailboxes.sandbox.operations.caller import Caller, check_version, many_of, one_of
+from mailboxes.sandbox.operations.folders import delete_type
+from mailboxes.sandbox.operations.sending import answer_to, send, send_draft
+from mailboxes.sandbox.soap import EwsError, Fault, response
+from mailboxes.sandbox.written import MESSAGE_KINDS, complete, content_in, write
+from mailboxes.sandbox.xmltext import M, T, children, local_name, parse_fragment
+
+DISPOSITIONS: Final = ("SaveOnly", "SendOnly", "SendAndSaveCopy")
+_HOMES: Final = {"CalendarItem": "calendar", "Contact": "contacts", "DistributionList": "contacts", "Task": "tasks"}
+_MISPLACED: Final = {
+    "CalendarItem": ("IPF.Appointment", "ErrorCannotCreateCalendarItemInNonCalendarFolder"),
+    "Contact": ("IPF.Contact", "ErrorCannotCreateContactInNonContactFolder"),
+    "Task": ("IPF.Task", "ErrorCannotCreateTaskInNonTaskFolder"),
+}
+_ANSWERS: Final = ("ReplyToItem", "ReplyAllToItem", "ForwardItem")
+_MESSAGE_FLAGS: Final = "tag:e07:Integer"
+_UNSENT: Final = 8
+
+
+def create_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer CreateItem: one message per item; no ids for what was sent, as on a real server."""
+    disposition = element.get("MessageDisposition", "")
+    if disposition not in ("", *DISPOSITIONS):
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no disposition {disposition!r}.")
+    target = one_of(element, "SavedItemFolderId") if element.find(f"{M}SavedItemFolderId") is not None else None
+
+    def answer(wanted: etree._Element) -> str:
+        content = _answering(caller, wanted) if local_name(wanted) in _ANSWERS else content_in(wanted)
+        folder = caller.folder(target) if target is not None else None
+        if content.kind in MESSAGE_KINDS:
+            return _create_message(caller, content, folder, disposition)
+        home = folder or caller.acting.distinguished[_HOMES[content.kind]]
+        folder_class, code = _MISPLACED.get(content.kind, ("", ""))
+        if not home.folder_class.startswith(folder_class):
+            raise EwsError(code, f"A {content.kind} cannot be made in folder {home.name}.")
+        complete(content, home.mailbox, int(caller.store.clock()))
+        if content.kind == "CalendarItem":
+            _invite(caller, home, content, element.get("SendMeetingInvitations"))
+        item = caller.store.add_item(home, content)
+        item.is_read = True
+        return items_of([item])
+
+    return response("CreateItem", caller.each("CreateItem", many_of(element, "Items"), answer, "<m:Items/>"))
+
+
+def _create_message(caller: Caller, content: Content, folder: Folder | None, disposition: str) -> str:
+    if not disposition:
+        raise EwsError("ErrorMessageDispositionRequired", "A message needs a MessageDisposition.")
+    owner = folder.mailbox if folder is not None else caller.acting
+    marked_read = content.values.pop("IsRead", "")
+    complete(content, owner, int(caller.store.clock()))
+    if disposition != "SaveOnly":
+        send(caller, owner, content)
+        if disposition == "SendOnly":
+            return "<m:Items/>"
+    place = folder or owner.distinguished["drafts" if disposition == "SaveOnly" else "sentitems"]
+    item = caller.store.add_item(place, content)
+    item.is_draft = disposition == "SaveOnly" and _is_unsent(content)
+    item.is_read = "false" not in marked_read
+    return items_of([item]) if disposition == "SaveOnly" else "<m:Items/>"
+
+
+def _is_unsent(content: Content) -> bool:
+    """Say whether a saved message is a draft: yes, unless its message flags were set otherwise."""
+    flags = content.extended.get(_MESSAGE_FLAGS, "")
+    text = "".join(map(str, parse_fragment(flags).itertext())) if flags else str(_UNSENT)
+    return not text.isdecimal() or bool(int(text) & _UNSENT)
+
+
+def _answering(caller: Caller, wanted: etree._Element) -> Content:
+    reference = wanted.find(f"{T}ReferenceItemId")
+    if reference is None or not reference.get("Id"):
+        raise EwsError("ErrorMissingInformationReferenceItemId", "An answer needs the id of what it answers.")
+    item = caller.item_by_id(reference.get("Id", ""))
+    content = answer_to(item, local_name(wanted))
+    for child in children(wanted):
+        name = local_name(child)
+        if name == "NewBodyContent":
+            quoted = content.body[1] if content.body else ""
+            content.body = ("HTML" if child.get("BodyType") == "HTML" else "Text", (child.text or "") + quoted)
+        elif name != "ReferenceItemId":
+            write(content, child)
+    return content
+
+
+def _invite(caller: Caller, home: Folder, content: Content, sending: str | None) -> None:
+    if sending is None:
+        raise EwsError("ErrorSendMeetingInvitationsRequired", "SendMeetingInvitations is required for a calendar item.")
+    if sending != "SendToNone":
+        tell_attendees(caller.store, home.mailbox, content, "REQUEST")
+
+
+def send_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer SendItem: one message per draft."""
+    keep = element.get("SaveItemToFolder", "true") in ("true", "1")
+    target = one_of(element, "SavedItemFolderId") if element.find(f"{M}SavedItemFolderId") is not None else None
+    if target is not None and not keep:
+        raise Fault("ErrorInvalidSendItemSaveSettings", "A folder to save to was named, but saving was switched off.")
+
+    def answer(wanted: etree._Element) -> str:
+        item = caller.item(wanted)
+        check_version(item, wanted.get("ChangeKey", ""), strict=True)
+        folder = caller.folder(target) if target is not None else item.folder.mailbox.distinguished["sentitems"]
+        send_draft(caller, item, folder if keep else None)
+        return ""
+
+    return response("SendItem", caller.each("SendItem", many_of(element, "ItemIds"), answer))
+
+
+def move_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer MoveItem: one message per item, with its new id."""
+    return _put(caller, element, "MoveItem")
+
+
+def copy_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer CopyItem: one message per item, with the copy's id."""
+    return _put(caller, element, "CopyItem")
+
+
+def _put(caller: Caller, element: etree._Element, operation: str) -> bytes:
+    to = one_of(element, "ToFolderId")
+    silent = element.findtext(f"{M}ReturnNewItemIds") in ("false", "0")
+
+    def answer(wanted: etree._Element) -> str:
+        item, folder = caller.item(wanted), caller.folder(to)
+        put = caller.store.move if operation == "MoveItem" else caller.store.copy
+        there = put(item, folder)
+        # As on a real server, the new id is not told across mailboxes.
+        return items_of([] if silent or folder.mailbox is not item.folder.mailbox else [there])
+
+    return response(operation, caller.each(operation, many_of(element, "ItemIds"), answer, "<m:Items/>"))
+
+
+def delete_item(caller: Caller, element: etree._Element) -> bytes:
+    """Answer DeleteItem: for good, into the recoverable items, or into Deleted Items."""
+    kind = delete_type(element)
+
+    def answer(wanted: etree._Element) -> str:
+        item = caller.item(wanted)
+        _tell_of_end(caller, item, element)
+        born = item.folder.mailbox.distinguished
+        recoverable, bin_folder = born["recoverableitemsdeletions"], born["deleteditems"]
+        if kind == "HardDelete" or item.folder is recoverable:
+            caller.store.remove(item)
+        else:
+            soft = kind == "SoftDelete" or item.folder.is_within(bin_folder)
+            caller.store.move(item, recoverable if soft else bin_folder)
+        return ""
+
+    return response("DeleteItem", caller.each("DeleteItem", many_of(element, "ItemIds"), answer))
+
+
+def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> None:
+    if item.content.kind == "Task" and element.get("AffectedTaskOccurrences") is None:
+        raise EwsError("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is required for a task.")
+    if item.content.kind != "CalendarItem":
+        return
+    telling = element.get("SendMeetingCancellations")
+    if telling is None:
+        raise EwsError("ErrorSendMeetingCancellationsRequired", "SendMeetingCancellations is required for a calendar item.")
+    organizer = next((address for _, address in people_in(item.content, "Organizer")), "")
+    if telling != "SendToNone" and organizer.lower() == item.folder.mailbox.address.lower():
+        tell_attendees(caller.store, item.folder.mailbox, item.content, "CANCEL")
+
+
+def items_of(items: list[Item]) -> str:
+    """Return m:Items with nothing but ids."""
+    inner = "".join(
+        f'<t:{item.content.kind}><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></t:{item.content.kind}>' for item in items
+    )
+    return f"<m:Items>{inner}</m:Items>"

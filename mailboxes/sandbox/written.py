@@ -1,0 +1,254 @@
+"""Properties as a client writes them: checked, brought into the form a server keeps, completed.
+
+Most properties are kept as they were written. Moments are brought to UTC, words of a fixed list and
+numbers are checked, so that what was accepted can be given back as a valid answer. What follows from
+other properties (who organises, whether a task is complete) is set by `complete`.
+"""
+
+import base64
+import binascii
+import re
+import uuid
+from typing import Final
+
+from lxml import etree
+
+from mailboxes.sandbox import delivery
+from mailboxes.sandbox.compose import people_in
+from mailboxes.sandbox.contents import attachments_of, said, text_of
+from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, read_property
+from mailboxes.sandbox.kinds import KINDS, READ_ONLY
+from mailboxes.sandbox.mime import topic_of
+from mailboxes.sandbox.model import Attachment, Content, Mailbox
+from mailboxes.sandbox.soap import EwsError, Fault
+from mailboxes.sandbox.xmltext import (
+    T,
+    boolean,
+    children,
+    fragment,
+    leaf,
+    local_name,
+    moment,
+    moment_in,
+    moment_text,
+    raw_leaf,
+    recipient,
+)
+
+_MOMENTS: Final = frozenset(
+    """
+    Start End OriginalStart RecurrenceId DateTimeStamp ReminderDueBy ReminderNextTime AppointmentReplyTime
+    DueDate StartDate CompleteDate AssignedTime Birthday WeddingAnniversary RetentionDate
+    """.split()
+)
+_BOOLEANS: Final = frozenset(
+    """
+    IsAllDayEvent IsRead IsReadReceiptRequested IsDeliveryReceiptRequested IsResponseRequested ReminderIsSet
+    IsComplete IsTeamTask MeetingRequestWasSent AllowNewTimeProposal IsOnlineMeeting
+    """.split()
+)
+_WORDS: Final = {
+    "Importance": {"Low", "Normal", "High"},
+    "Sensitivity": {"Normal", "Personal", "Private", "Confidential"},
+    "Status": {"NotStarted", "InProgress", "Completed", "WaitingOnOthers", "Deferred"},
+    "LegacyFreeBusyStatus": {"Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData"},
+}
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBERS: Final = frozenset(("PercentComplete", "ActualWork", "TotalWork", "ReminderMinutesBeforeStart"))
+MESSAGE_KINDS: Final = frozenset(
+    ("Message", "MeetingMessage", "MeetingRequest", "MeetingResponse", "MeetingCancellation", "PostItem", "Item")
+)
+
+
+def content_in(element: etree._Element) -> Content:
+    """Return the content of an item in a request. Raises Fault for what the schema forbids, EwsError else."""
+    kind = local_name(element)
+    if kind not in KINDS:
+        raise EwsError("ErrorInvalidItemForOperationCreateItem", f"Items of kind {kind} cannot be made on this server.")
+    content = Content(kind)
+    for child in children(element):
+        write(content, child)
+    return content
+
+
+def write(content: Content, element: etree._Element) -> str:
+    """Write one property as a client sent it and return its name. Raises Fault or EwsError, see `content_in`."""
+    name = local_name(element)
+    if name == "ExtendedProperty":
+        field, value = _extended(element)
+        content.extended[field.name] = value
+        return field.name
+    if name not in KINDS[content.kind].order:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: a {content.kind} has no {name}.")
+    if name == "MimeContent":
+        content.raw = _bytes(element.text or "")
+    elif name == "Body":
+        content.body = ("HTML" if element.get("BodyType") == "HTML" else "Text", element.text or "")
+    elif name == "Categories":
+        content.categories = tuple(dict.fromkeys(one.text or "" for one in children(element)))
+    elif name == "Attachments":
+        for one in children(element):
+            attach(content, attachment_in(one))
+    elif name in READ_ONLY:
+        raise EwsError("ErrorInvalidPropertySet", f"The property {name} cannot be set.")
+    else:
+        content.values[name] = _kept(name, element)
+    return name
+
+
+def clear(content: Content, name: str) -> None:
+    """Take a property away. Raises EwsError for one that cannot go."""
+    if name in READ_ONLY or name in ("MimeContent", "ItemClass", "IsRead"):
+        raise EwsError("ErrorInvalidPropertyDelete", f"The property {name} cannot be deleted.")
+    if name == "Body":
+        content.body = ("Text", "")
+    elif name == "Categories":
+        content.categories = ()
+    else:
+        content.values[name] = ""
+
+
+def _extended(element: etree._Element) -> tuple[ExtendedField, str]:
+    try:
+        return read_property(element)
+    except BadExtendedField as error:
+        raise Fault("ErrorInvalidExtendedProperty", f"The extended property is invalid: {error}.") from error
+
+
+def _kept(name: str, element: etree._Element) -> str:
+    text = (element.text or "").strip()
+    if name in _MOMENTS:
+        try:
+            return moment(name, int(moment_in(text).timestamp()))
+        except (ValueError, OverflowError):
+            raise _invalid(name, text) from None
+    if name in _BOOLEANS:
+        if text not in ("true", "false", "1", "0"):
+            raise _invalid(name, text)
+        return boolean(name, text in ("true", "1"))
+    if (name in _WORDS and text not in _WORDS[name]) or (name in _NUMBERS and not _NUMBER.fullmatch(text)):
+        raise _invalid(name, text)
+    return fragment(element)
+
+
+def _invalid(name: str, text: str) -> Fault:
+    return Fault("ErrorSchemaValidation", f"The request failed schema validation: {text!r} is no value of {name}.")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Fault("ErrorSchemaValidation", "The request failed schema validation: no base64.") from None
+
+
+# -- attachments
+
+
+def attachment_in(element: etree._Element) -> Attachment:
+    """Return an attachment in a request, not yet numbered. Raises Fault or EwsError."""
+    kind = local_name(element)
+    found = Attachment(
+        -1,
+        element.findtext(f"{T}Name") or "",
+        element.findtext(f"{T}ContentType") or "application/octet-stream",
+        element.findtext(f"{T}ContentId") or "",
+        element.findtext(f"{T}ContentLocation") or "",
+        (element.findtext(f"{T}IsInline") or "") in ("true", "1"),
+    )
+    if kind == "FileAttachment":
+        found.data = _bytes(element.findtext(f"{T}Content") or "")
+        return found
+    inner = [one for one in children(element) if local_name(one) in KINDS]
+    if kind != "ItemAttachment" or len(inner) != 1:
+        raise EwsError("ErrorMissingItemForCreateItemAttachment", "An item attachment needs an item.")
+    found.item = content_in(inner[0])
+    return found
+
+
+def attach(content: Content, attachment: Attachment) -> Attachment:
+    """Hang an attachment on a content under a number of its own."""
+    used = [one.number for one in [*attachments_of(content), *content.attached]]
+    attachment.number = max([*used, *content.removed], default=-1) + 1
+    content.attached.append(attachment)
+    return attachment
+
+
+# -- what follows from what was written
+
+
+def complete(content: Content, owner: Mailbox, now: int) -> None:
+    """Set what a server works out when an item is saved; may be called again after a change."""
+    if content.kind in MESSAGE_KINDS:
+        _complete_message(content, owner)
+    elif content.kind == "CalendarItem":
+        _complete_appointment(content, owner)
+    elif content.kind == "Contact":
+        _complete_contact(content)
+    elif content.kind == "Task":
+        _complete_task(content, owner, now)
+
+
+def _default(content: Content, name: str, value: str) -> None:
+    if not said(content, name):
+        content.values[name] = value
+
+
+def _complete_message(content: Content, owner: Mailbox) -> None:
+    if content.kind in ("PostItem", "Item"):
+        return
+    author = people_in(content, "From") or people_in(content, "Sender") or [(owner.display_name, owner.address)]
+    _default(content, "From", recipient("From", author[0]))
+    _default(content, "Sender", recipient("Sender", author[0]))
+    _default(content, "InternetMessageId", leaf("InternetMessageId", delivery.new_message_id()))
+    _default(content, "Importance", raw_leaf("Importance", "Normal"))
+    _default(content, "Sensitivity", raw_leaf("Sensitivity", "Normal"))
+    content.values["ConversationTopic"] = leaf("ConversationTopic", topic_of(text_of(content, "Subject")))
+    for element in ("To", "Cc", "Bcc"):
+        names = "; ".join(name or address for name, address in people_in(content, f"{element}Recipients"))
+        content.values[f"Display{element}"] = leaf(f"Display{element}", names)
+
+
+def _complete_appointment(content: Content, owner: Mailbox) -> None:
+    start, end = text_of(content, "Start"), text_of(content, "End")
+    if not start or not end:
+        raise EwsError("ErrorRequiredPropertyMissing", "An appointment needs Start and End.")
+    if moment_in(end) < moment_in(start):
+        raise EwsError("ErrorCalendarEndDateIsEarlierThanStartDate", "End is earlier than Start.")
+    recurring = bool(said(content, "Recurrence"))
+    meeting = any(said(content, name) for name in ("RequiredAttendees", "OptionalAttendees", "Resources"))
+    _default(content, "UID", leaf("UID", uuid.uuid4().hex.upper()))
+    _default(content, "Organizer", recipient("Organizer", (owner.display_name, owner.address)))
+    _default(content, "IsAllDayEvent", boolean("IsAllDayEvent", False))
+    _default(content, "LegacyFreeBusyStatus", raw_leaf("LegacyFreeBusyStatus", "Busy"))
+    _default(content, "IsCancelled", boolean("IsCancelled", False))
+    _default(content, "MyResponseType", raw_leaf("MyResponseType", "Organizer"))
+    content.values["IsRecurring"] = boolean("IsRecurring", recurring)
+    content.values["IsMeeting"] = boolean("IsMeeting", meeting)
+    content.values["CalendarItemType"] = raw_leaf("CalendarItemType", "RecurringMaster" if recurring else "Single")
+    for name in ("StartTimeZone", "EndTimeZone"):
+        _default(content, name, f'<t:{name} Id="UTC" Name="UTC"/>')
+
+
+def _complete_contact(content: Content) -> None:
+    name = " ".join(filter(None, (text_of(content, "GivenName"), text_of(content, "Surname"))))
+    name = name or text_of(content, "CompanyName")
+    _default(content, "DisplayName", leaf("DisplayName", name))
+    _default(content, "FileAs", leaf("FileAs", text_of(content, "DisplayName")))
+    content.values["Subject"] = leaf("Subject", text_of(content, "DisplayName"))
+
+
+def _complete_task(content: Content, owner: Mailbox, now: int) -> None:
+    done = text_of(content, "Status") == "Completed" or float(text_of(content, "PercentComplete") or 0) >= 100
+    _default(content, "Owner", leaf("Owner", owner.display_name))
+    _default(content, "Status", raw_leaf("Status", "NotStarted"))
+    _default(content, "PercentComplete", raw_leaf("PercentComplete", "0"))
+    _default(content, "Importance", raw_leaf("Importance", "Normal"))
+    content.values["IsComplete"] = boolean("IsComplete", done)
+    content.values["IsRecurring"] = boolean("IsRecurring", bool(said(content, "Recurrence")))
+    if done:
+        content.values["Status"] = raw_leaf("Status", "Completed")
+        content.values["PercentComplete"] = raw_leaf("PercentComplete", "100")
+        _default(content, "CompleteDate", raw_leaf("CompleteDate", moment_text(now - now % 86_400)))
+    else:
+        content.values["CompleteDate"] = ""
