@@ -7,17 +7,21 @@ there already is left as it is.
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.contrib.auth.models import Group, Permission
+
 from mailboxes.adding import add_mailbox
 from mailboxes.models import Mailbox, ServerProfile, SyncProfile
 from mailboxes.sandbox.demo import cast
 from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track
-from security import egress
+from security import egress, privileges
 from security.models import User
 from tracking.models import Account, Case, Contact, Lead, Opportunity
 
 SERVER = "Sandbox Exchange"
 PROFILE = "Turia Instruments"
+# Colleagues see each other's customers: their mail is matched against all of them.
+MEMBERS = "Members"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def _server(url: str, service_password: str) -> ServerProfile:
 
 def _users(password: str) -> dict[str, User]:
     users = {}
+    members, _made = Group.objects.get_or_create(name=MEMBERS)
+    members.permissions.add(Permission.objects.get(codename=privileges.READ_ALL_RECORDS.partition(".")[2]))
     for person in cast.people:
         if person.role != "internal" or not any(box.owner == person.key for box in cast.mailboxes):
             continue
@@ -79,6 +85,7 @@ def _users(password: str) -> dict[str, User]:
         if made:
             user.set_password(password)
             user.save(update_fields=["password"])
+            user.groups.add(members)
         users[person.key] = user
     return users
 
