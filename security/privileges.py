@@ -12,6 +12,7 @@ MANAGE_SERVERS: Final = "security.manage_servers"
 MANAGE_POLICY: Final = "security.manage_policy"
 READ_DIAGNOSTICS: Final = "security.read_diagnostics"
 READ_ALL_THREADS: Final = "security.read_all_threads"
+READ_ALL_RECORDS: Final = "security.read_all_records"
 
 # (codename, sentence): the sentence is what an administrator reads beside the tick box.
 PRIVILEGES: "Final[list[tuple[str, StrPromise | str]]]" = [
@@ -20,4 +21,5 @@ PRIVILEGES: "Final[list[tuple[str, StrPromise | str]]]" = [
     ("manage_policy", _("May change sync profiles.")),
     ("read_diagnostics", _("May see every mailbox, its runs, decisions and errors, without the mail itself.")),
     ("read_all_threads", _("May read every tracked thread.")),
+    ("read_all_records", _("May read every account, contact, lead, opportunity and case.")),
 ]
