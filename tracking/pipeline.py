@@ -189,7 +189,9 @@ class _Session:
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
         items = known_items(folder, {change.item_id for change in page.changes})
         asked = sort_changes(page.changes, items)
-        self.report.arrived += asked.arrived
+        if self.mailbox.first_sync_done:
+            # What a first listing finds lay there before: it says nothing of how fast mail arrives.
+            self.report.arrived += asked.arrived
         if one_by_one and folder.attempts > _PAGE_ATTEMPTS:
             # Read alone, it has ended its worker three times: set aside unread.
             actions: list[Action] = [Fail(i, "", Reason.KILLS_WORKER, "kills_worker") for i in asked.read]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 
 from mailboxes.models import Folder, Run
 from mailboxes.provider.errors import (
@@ -20,7 +21,18 @@ from mailboxes.states import Track
 from tests.tracking.office import Office
 from tracking import blobs, pipeline
 from tracking.apply import LeaseLost
-from tracking.models import Activity, Attachment, Contact, Holder, ItemDecision, ItemFailure, Lead, Participant, Thread
+from tracking.models import (
+    Activity,
+    Attachment,
+    Case,
+    Contact,
+    Holder,
+    ItemDecision,
+    ItemFailure,
+    Lead,
+    Participant,
+    Thread,
+)
 from tracking.preview import preview
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +59,7 @@ def test_s25_tracking_keeps_a_copy_with_body_and_attachments(office):
         files=(File("offer.pdf", b"%PDF-1.7 offer"), File("again.pdf", b"%PDF-1.7 offer")),
     )
     report = office.sync(anna)
-    assert (report.examined, report.tracked, report.arrived) == (1, 1, 1)
+    assert (report.examined, report.tracked) == (1, 1)
     activity = Activity.objects.get()
     assert (activity.subject, activity.body.html, activity.direction) == ("Offer", "<p>See attached</p>", "incoming")
     first, second = activity.attachments.all()
@@ -94,6 +106,16 @@ def test_without_counters_an_idle_run_is_one_request_per_followed_folder():
     assert office.sync(anna, full=False).requests == 2
     office.row.refresh_from_db()
     assert office.row.counters is False
+
+
+def test_mail_counts_as_arriving_once_the_first_sync_is_done(office):
+    anna = office.mailbox("anna")
+    office.server.deliver(anna.address)
+    assert office.sync(anna).arrived == 0
+    type(anna).objects.filter(pk=anna.pk).update(first_sync_done=True)
+    office.server.deliver(anna.address)
+    office.server.deliver(anna.address, auto_submitted="auto-replied")
+    assert office.sync(anna).arrived == 2
 
 
 def test_a_full_pass_finds_what_the_counters_did_not_show(office):
@@ -178,8 +200,6 @@ def test_a_parent_that_arrives_after_its_replies_joins_their_thread(office):
     ("track", "tracked"), [(Track.RECORDS, {"contact", "lead"}), (Track.ENABLED, {"contact", "lead", "case"})]
 )
 def test_mail_from_records_is_tracked_by_kind_of_record(office, track, tracked):
-    from tracking.models import Case
-
     anna = office.mailbox("anna", track)
     Contact.objects.create(last_name="Kim", email2="KIM@customer.example")
     Lead.objects.create(name="Lee", email1="lee@lead.example")
@@ -498,8 +518,6 @@ def test_what_the_database_refuses_is_quarantined_alone(office):
     original = Activity.objects.bulk_create
 
     def refuse(rows, **options):
-        from django.db import DataError
-
         if any(row.importance == "High" for row in rows):
             raise DataError("no")
         return original(rows, **options)

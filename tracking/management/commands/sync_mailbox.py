@@ -4,12 +4,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
-from mailboxes.connection import open_provider
 
 from mailboxes.claims import AlreadyRunning
+from mailboxes.connection import open_provider
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import ProviderError
 from mailboxes.report import RunReport
+from mailboxes.schedule import in_words
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand
 from tracking.foreground import sync_now
@@ -91,7 +92,7 @@ def counts(report: RunReport) -> dict[str, Any]:
 
 
 def _next(run: Run) -> dict[str, Any]:
-    return {"next_interval_s": run.interval_s, "reason": run.interval_reason}
+    return {"next_interval_s": run.interval_s, "reason": in_words(run.interval_reason)}
 
 
 def _words(mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> str:
