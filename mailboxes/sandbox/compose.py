@@ -18,6 +18,7 @@ from typing import Final
 from mailboxes.sandbox import html
 from mailboxes.sandbox.contents import attachments_of, body_of, said, text_of
 from mailboxes.sandbox.extended import header_of
+from mailboxes.sandbox.kinds import words
 from mailboxes.sandbox.model import Attachment, Content
 from mailboxes.sandbox.xmltext import T, moment_in, one_line, parse_fragment
 
@@ -26,10 +27,12 @@ Person = tuple[str, str]
 _SENSITIVITIES: Final = {"Personal": "Personal", "Private": "Private", "Confidential": "Company-Confidential"}
 # Written from properties; a client's own header of one of these names must not double it.
 _OWN: Final = frozenset(
-    """
+    words(
+        """
     from sender to cc bcc reply-to subject date message-id in-reply-to references thread-topic thread-index
     importance sensitivity mime-version content-type content-transfer-encoding
-    """.split()
+    """
+    )
 )
 
 

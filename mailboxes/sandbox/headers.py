@@ -4,6 +4,7 @@ The standard library's modern header classes raise on a good part of real mail; 
 taken as text, decoded as far as it goes (RFC 2047), and never refused.
 """
 
+import contextlib
 import email.errors
 import email.header
 import email.utils
@@ -35,13 +36,12 @@ def decoded(value: object) -> str:
     if not text.isascii():
         text = decode_bytes(text.encode("utf-8", "surrogateescape"))
     if "=?" in text:
-        try:
+        # An encoded word that is none is shown as it came.
+        with contextlib.suppress(email.errors.MessageError, LookupError, ValueError):
             text = "".join(
                 part if isinstance(part, str) else decode_bytes(part, charset or "")
                 for part, charset in email.header.decode_header(text)
             )
-        except (email.errors.MessageError, LookupError, ValueError):
-            pass  # an encoded word that is none: shown as it came
     return one_line(text)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import icalendar
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+from tzlocal.windows_tz import tz_win
 
 from mailboxes.sandbox.headers import decode_bytes
 from mailboxes.sandbox.model import Content
@@ -20,7 +20,6 @@ from mailboxes.sandbox.tasks import Task
 from mailboxes.sandbox.tasks import content as task_content
 from mailboxes.sandbox.xmltext import boolean, escape, leaf, mailbox, moment, raw_leaf, recipient
 
-_ZONES: Final = {olson: windows for windows, olson in reversed(WINDOWS_TO_OLSON.items())}
 # What the library raises on calendars that are none, or hold values that are none.
 _UNREADABLE: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
 _CLASSES: Final = {"PRIVATE": "Private", "CONFIDENTIAL": "Confidential"}
@@ -198,7 +197,7 @@ def _day(when: date | None) -> date | None:
 
 def _zone(when: date) -> str:
     zone = getattr(getattr(when, "tzinfo", None), "key", None) or str(getattr(when, "tzinfo", None) or "UTC")
-    return _ZONES.get(zone, "UTC")
+    return str(tz_win.get(zone, "UTC"))
 
 
 def _text(component: Any, name: str) -> str:

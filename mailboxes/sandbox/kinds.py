@@ -8,7 +8,13 @@ message:From is no error in the protocol; the answer just has none.
 from dataclasses import dataclass
 from typing import Final
 
-_ITEM: Final = tuple(
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a text: long lists of names read better without quotes and commas."""
+    return tuple(text.split())
+
+
+_ITEM: Final = words(
     """
     MimeContent ItemId ParentFolderId ItemClass Subject Sensitivity Body Attachments DateTimeReceived
     Size Categories Importance InReplyTo IsSubmitted IsDraft IsFromMe IsResend IsUnmodified
@@ -21,26 +27,26 @@ _ITEM: Final = tuple(
     TextBody IconIndex SearchKey SortKey Hashtags Mentions MentionedMe MentionsPreview MentionsEx
     AppliedHashtags AppliedHashtagsPreview Likes LikesPreview PendingSocialActivityTagIds AtAllMention
     CanDelete InferenceClassification
-    """.split()
+    """
 )
 
-_MESSAGE: Final = tuple(
+_MESSAGE: Final = words(
     """
     Sender ToRecipients CcRecipients BccRecipients IsReadReceiptRequested IsDeliveryReceiptRequested
     ConversationIndex ConversationTopic From InternetMessageId IsRead IsResponseRequested References
     ReplyTo ReceivedBy ReceivedRepresenting ApprovalRequestData VotingInformation ReminderMessageData
     MessageSafety SenderSMTPAddress MailboxGuids PublishedCalendarItemIcs PublishedCalendarItemName
-    """.split()
+    """
 )
 
-_MEETING: Final = tuple(
+_MEETING: Final = words(
     """
     AssociatedCalendarItemId IsDelegated IsOutOfDate HasBeenProcessed ResponseType UID RecurrenceId
     DateTimeStamp IsOrganizer
-    """.split()
+    """
 )
 
-_REQUEST: Final = tuple(
+_REQUEST: Final = words(
     """
     MeetingRequestType IntendedFreeBusyStatus Start End OriginalStart IsAllDayEvent LegacyFreeBusyStatus
     Location When IsMeeting IsCancelled IsRecurring MeetingRequestWasSent CalendarItemType
@@ -50,22 +56,22 @@ _REQUEST: Final = tuple(
     ModifiedOccurrences DeletedOccurrences MeetingTimeZone StartTimeZone EndTimeZone ConferenceType
     AllowNewTimeProposal IsOnlineMeeting MeetingWorkspaceUrl NetShowUrl EnhancedLocation
     ChangeHighlights StartWallClock EndWallClock StartTimeZoneId EndTimeZoneId DoNotForwardMeeting
-    """.split()
+    """
 )
 
-_RESPONSE: Final = tuple(
+_RESPONSE: Final = words(
     """
     Start End Location Recurrence CalendarItemType ProposedStart ProposedEnd EnhancedLocation
-    """.split()
+    """
 )
 
-_CANCELLATION: Final = tuple(
+_CANCELLATION: Final = words(
     """
     Start End Location Recurrence CalendarItemType EnhancedLocation DoNotForwardMeeting
-    """.split()
+    """
 )
 
-_CALENDAR: Final = tuple(
+_CALENDAR: Final = words(
     """
     UID RecurrenceId DateTimeStamp Start End OriginalStart IsAllDayEvent LegacyFreeBusyStatus Location
     When IsMeeting IsCancelled IsRecurring MeetingRequestWasSent IsResponseRequested CalendarItemType
@@ -76,10 +82,10 @@ _CALENDAR: Final = tuple(
     ConferenceType AllowNewTimeProposal IsOnlineMeeting MeetingWorkspaceUrl NetShowUrl EnhancedLocation
     StartWallClock EndWallClock StartTimeZoneId EndTimeZoneId IntendedFreeBusyStatus
     JoinOnlineMeetingUrl OnlineMeetingSettings IsOrganizer CalendarActivityData DoNotForwardMeeting
-    """.split()
+    """
 )
 
-_CONTACT: Final = tuple(
+_CONTACT: Final = words(
     """
     FileAs FileAsMapping DisplayName GivenName Initials MiddleName Nickname CompleteName CompanyName
     EmailAddresses AbchEmailAddresses PhysicalAddresses PhoneNumbers AssistantName Birthday
@@ -94,27 +100,27 @@ _CONTACT: Final = tuple(
     NotInBirthdayCalendar ShellContactType ImMri PresenceTrustLevel OtherMri ProfileLastChanged
     MobileIMEnabled PartnerNetworkProfilePhotoUrl PartnerNetworkThumbnailPhotoUrl PersonId
     ConversationGuid
-    """.split()
+    """
 )
 
-_TASK: Final = tuple(
+_TASK: Final = words(
     """
     ActualWork AssignedTime BillingInformation ChangeCount Companies CompleteDate Contacts
     DelegationState Delegator DueDate IsAssignmentEditable IsComplete IsRecurring IsTeamTask Mileage
     Owner PercentComplete Recurrence StartDate Status StatusDescription TotalWork
-    """.split()
+    """
 )
 
-_LIST: Final = tuple(
+_LIST: Final = words(
     """
     DisplayName FileAs ContactSource Members
-    """.split()
+    """
 )
 
-_POST: Final = tuple(
+_POST: Final = words(
     """
     ConversationIndex ConversationTopic From InternetMessageId IsRead PostedTime References Sender
-    """.split()
+    """
 )
 
 
@@ -205,13 +211,15 @@ PREFIXES: Final = frozenset(
 
 # What the server works out itself; a client that sets one of these is told so.
 READ_ONLY: Final = frozenset(
-    """
+    words(
+        """
     ItemId ParentFolderId DateTimeReceived Size IsSubmitted IsFromMe IsResend IsUnmodified
     InternetMessageHeaders DateTimeSent DateTimeCreated ResponseObjects DisplayCc DisplayTo DisplayBcc
     HasAttachments EffectiveRights LastModifiedName LastModifiedTime WebClientReadFormQueryString
     WebClientEditFormQueryString ConversationId UniqueBody StoreEntryId InstanceKey NormalizedBody
     Preview TextBody CompleteName IsRecurring IsCancelled IsMeeting CalendarItemType HasPicture
-    """.split()
+    """
+    )
 )
 
 

@@ -8,7 +8,7 @@ its bytes say. Rendering an answer is then a walk over the kind's list of proper
 import base64
 import hashlib
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailboxes.sandbox import mime
 from mailboxes.sandbox.compose import mime_of
@@ -27,8 +27,6 @@ from mailboxes.sandbox.xmltext import (
     strings,
 )
 
-_BODIES: Final = {"Body", "TextBody", "UniqueBody", "NormalizedBody"}
-
 
 def fragment(item: Item, name: str, bodies: str = "Best") -> str:
     """Return one property of an item as XML, "" if the item has none of that name."""
@@ -37,26 +35,56 @@ def fragment(item: Item, name: str, bodies: str = "Best") -> str:
     return content_fragment(item.content, name, item.id, (), bodies)
 
 
+class _Asked(NamedTuple):
+    """One property of one content, and where the content is found: `path` leads to it from the item."""
+
+    content: Content
+    name: str
+    item_id: str
+    path: tuple[int, ...]
+    bodies: str
+
+
 def content_fragment(content: Content, name: str, item_id: str, path: tuple[int, ...], bodies: str = "Best") -> str:
     """Return one property of a content. `path` leads from the item to it, through item attachments."""
-    if name in _BODIES:
-        return _body(content, name, "Text" if name == "TextBody" else bodies)
-    if name == "MimeContent":
-        return (
-            f'<t:MimeContent CharacterSet="UTF-8">{base64.b64encode(mime_of(content)).decode("ascii")}</t:MimeContent>'
-        )
-    if name == "Attachments":
-        inner = "".join(attachment_head(one, item_id, path) for one in attachments_of(content))
-        return f"<t:Attachments>{inner}</t:Attachments>" if inner else ""
-    if name == "HasAttachments":
-        return boolean(name, any(not one.is_inline for one in attachments_of(content)))
-    if name == "ItemClass":
-        return said(content, name) or raw_leaf(name, KINDS[content.kind].item_class)
-    if name == "Categories":
-        return strings(name, content.categories)
-    if name == "Size":
-        return raw_leaf(name, str(size_of(content)))
-    return said(content, name)
+    worked_out = _OF_CONTENT.get(name)
+    return said(content, name) if worked_out is None else worked_out(_Asked(content, name, item_id, path, bodies))
+
+
+def _mime(asked: _Asked) -> str:
+    data = base64.b64encode(mime_of(asked.content)).decode("ascii")
+    return f'<t:MimeContent CharacterSet="UTF-8">{data}</t:MimeContent>'
+
+
+def _attachments(asked: _Asked) -> str:
+    inner = "".join(attachment_head(one, asked.item_id, asked.path) for one in attachments_of(asked.content))
+    return f"<t:Attachments>{inner}</t:Attachments>" if inner else ""
+
+
+def _has_attachments(asked: _Asked) -> str:
+    return boolean("HasAttachments", any(not one.is_inline for one in attachments_of(asked.content)))
+
+
+def _item_class(asked: _Asked) -> str:
+    return said(asked.content, "ItemClass") or raw_leaf("ItemClass", KINDS[asked.content.kind].item_class)
+
+
+def _any_body(asked: _Asked) -> str:
+    return _body(asked.content, asked.name, "Text" if asked.name == "TextBody" else asked.bodies)
+
+
+_OF_CONTENT: Final[dict[str, Callable[[_Asked], str]]] = {
+    "Body": _any_body,
+    "TextBody": _any_body,
+    "UniqueBody": _any_body,
+    "NormalizedBody": _any_body,
+    "MimeContent": _mime,
+    "Attachments": _attachments,
+    "HasAttachments": _has_attachments,
+    "ItemClass": _item_class,
+    "Categories": lambda asked: strings("Categories", asked.content.categories),
+    "Size": lambda asked: raw_leaf("Size", str(size_of(asked.content))),
+}
 
 
 def _body(content: Content, name: str, wanted: str) -> str:

@@ -37,41 +37,48 @@ def _many(rule: Mapping[str, Any], name: str) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
+def _one(rule: Mapping[str, Any], name: str, default: str) -> str:
+    return next(iter(_many(rule, name)), default)
+
+
 def _pattern(rule: Mapping[str, Any], start: date) -> str:
-    frequency = "".join(_many(rule, "FREQ")).upper()
-    interval = raw_leaf("Interval", next(iter(_many(rule, "INTERVAL")), "1"))
+    frequency = _one(rule, "FREQ", "").upper()
+    interval = raw_leaf("Interval", _one(rule, "INTERVAL", "1"))
     days = [day.upper() for day in _many(rule, "BYDAY")]
     if frequency == "DAILY" and not days:
         return f"<t:DailyRecurrence>{interval}</t:DailyRecurrence>"
     if frequency == "WEEKLY":
         named = [_DAYS[day] for day in days if day in _DAYS] or [start.strftime("%A")]
         return f"<t:WeeklyRecurrence>{interval}{raw_leaf('DaysOfWeek', ' '.join(named))}</t:WeeklyRecurrence>"
-    if frequency not in ("MONTHLY", "YEARLY") or len(days) > 1:
-        return ""
-    month = ""
-    if frequency == "YEARLY":
-        months = _many(rule, "BYMONTH") or [str(start.month)]
-        if len(months) > 1 or next(iter(_many(rule, "INTERVAL")), "1") != "1":
+    if frequency == "MONTHLY" and len(days) <= 1:
+        return _in_month(rule, start, "Monthly", interval, "")
+    months = _many(rule, "BYMONTH") or [str(start.month)]
+    if frequency == "YEARLY" and len(days) <= 1 and len(months) == 1 and _one(rule, "INTERVAL", "1") == "1":
+        return _in_month(rule, start, "Yearly", "", raw_leaf("Month", _MONTHS[int(months[0]) - 1]))
+    return ""
+
+
+def _in_month(rule: Mapping[str, Any], start: date, kind: str, interval: str, month: str) -> str:
+    """Return the pattern of one day in a month: the second Tuesday, or the 14th."""
+    day = _one(rule, "BYDAY", "").upper()
+    if day:
+        week = _WEEKS.get(day[:-2].lstrip("+") or _one(rule, "BYSETPOS", ""))
+        if week is None or day[-2:] not in _DAYS:
             return ""
-        month = raw_leaf("Month", _MONTHS[int(months[0]) - 1])
-        interval = ""
-    kind = "Monthly" if frequency == "MONTHLY" else "Yearly"
-    if days:
-        week = _WEEKS.get(days[0][:-2].lstrip("+") or next(iter(_many(rule, "BYSETPOS")), ""))
-        if week is None or days[0][-2:] not in _DAYS:
-            return ""
-        day = raw_leaf("DaysOfWeek", _DAYS[days[0][-2:]]) + raw_leaf("DayOfWeekIndex", week)
-        return f"<t:Relative{kind}Recurrence>{interval}{day}{month}</t:Relative{kind}Recurrence>"
+        which = raw_leaf("DaysOfWeek", _DAYS[day[-2:]]) + raw_leaf("DayOfWeekIndex", week)
+        return f"<t:Relative{kind}Recurrence>{interval}{which}{month}</t:Relative{kind}Recurrence>"
     numbers = _many(rule, "BYMONTHDAY") or [str(start.day)]
     if len(numbers) > 1 or not 1 <= int(numbers[0]) <= 31:
         return ""
-    return f"<t:Absolute{kind}Recurrence>{interval}{raw_leaf('DayOfMonth', numbers[0])}{month}</t:Absolute{kind}Recurrence>"
+    which = raw_leaf("DayOfMonth", numbers[0])
+    return f"<t:Absolute{kind}Recurrence>{interval}{which}{month}</t:Absolute{kind}Recurrence>"
 
 
 def _range(rule: Mapping[str, Any], start: date) -> str:
     first = raw_leaf("StartDate", start.isoformat())
-    count = next(iter(_many(rule, "COUNT")), "")
-    until = next(iter(rule.get("UNTIL", [])), None) if isinstance(rule.get("UNTIL"), list) else rule.get("UNTIL")
+    count = _one(rule, "COUNT", "")
+    until = rule.get("UNTIL")
+    until = until[0] if isinstance(until, list) and until else until
     if count:
         return f"<t:NumberedRecurrence>{first}{raw_leaf('NumberOfOccurrences', count)}</t:NumberedRecurrence>"
     if isinstance(until, date):

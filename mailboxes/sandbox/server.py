@@ -15,6 +15,7 @@ import logging
 import socket
 import socketserver
 import struct
+import sys
 import threading
 import time
 from typing import Any, Final, Self, cast
@@ -27,11 +28,13 @@ from mailboxes.sandbox.model import Mailbox
 from mailboxes.sandbox.operations.caller import Caller
 from mailboxes.sandbox.operations.registry import OPERATIONS
 from mailboxes.sandbox.store import SandboxStore
+from mailboxes.sandbox.xmltext import T
 
 log = logging.getLogger(__name__)
 
 PATH: Final = "/EWS/Exchange.asmx"
 MOST_BYTES: Final = 64 * 1024 * 1024
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 # Only Basic is offered: a client that is offered NTLM as well takes NTLM, which this server does not speak.
 CHALLENGES: Final = ('Basic realm="sandbox.example"',)
 
@@ -74,6 +77,8 @@ class SandboxServer:
     def start(self) -> Self:
         """Answer in a thread of its own."""
         log.info("sandbox Exchange (a teaching and testing server) at %s", self.url)
+        if self.host not in LOOPBACK:
+            log.warning("the sandbox can be reached from other machines, and it keeps no secret")
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), name="sandbox", daemon=True)
         self._thread.start()
         return self
@@ -124,7 +129,7 @@ class SandboxServer:
             return Answer(500, soap.fault(error))
         except soap.EwsError as error:
             return Answer(500, soap.fault(error))
-        except Exception:  # noqa: BLE001 - a client never sees a traceback; the log does
+        except Exception:
             log.exception("the sandbox failed on a request")
             return Answer(500, soap.fault(soap.Fault("ErrorInternalServerError", "An internal server error occurred.")))
 
@@ -185,7 +190,7 @@ def _delegated(request: soap.Request) -> str:
     """Return the mailbox a request without impersonation names in its folder ids, "" if none."""
     if request.impersonates:
         return ""
-    found = request.element.find(f".//{soap.T}DistinguishedFolderId/{soap.T}Mailbox/{soap.T}EmailAddress")
+    found = request.element.find(f".//{T}DistinguishedFolderId/{T}Mailbox/{T}EmailAddress")
     return (found.text or "").strip() if found is not None else ""
 
 
@@ -249,8 +254,8 @@ class _Listener(socketserver.ThreadingTCPServer):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.exception("a connection from %s ended badly", client_address)
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class names it
+        log.warning("a connection from %s ended badly: %r", client_address, sys.exc_info()[1])
 
 
 class _Connection(socketserver.StreamRequestHandler):

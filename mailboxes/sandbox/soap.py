@@ -61,7 +61,7 @@ def read(body: bytes) -> Request:
         envelope = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise Fault("ErrorInvalidRequest", f"The request is not well-formed XML: {error}") from error
-    if envelope.getroottree().docinfo.doctype:
+    if envelope.getroottree().docinfo.internalDTD is not None:
         raise Fault("ErrorInvalidRequest", "The request has a document type, which is not accepted.")
     if envelope.tag != f"{{{SOAP_NS}}}Envelope":
         raise Fault("ErrorInvalidRequest", "The request is no SOAP envelope.")

@@ -170,8 +170,6 @@ def load(path: Path, clock: Callable[[], float] = time.time) -> SandboxStore:
         with zipfile.ZipFile(path) as archive:
             state = json.loads(archive.read("state.json"))
             blobs = archive.read("blobs")
-        if state["format"] != FORMAT:
-            raise ValueError(f"it is of another format ({state['format']!r})")
         return _read_store(state, blobs, clock)
     except (
         OSError,
@@ -191,6 +189,8 @@ def load(path: Path, clock: Callable[[], float] = time.time) -> SandboxStore:
 
 
 def _read_store(state: dict[str, Any], blobs: bytes, clock: Callable[[], float]) -> SandboxStore:
+    if state["format"] != FORMAT:
+        raise ValueError(f"it is of another format ({state['format']!r})")
     store = SandboxStore(clock=clock, change_counters=state["change_counters"])
     store.next_number, store.next_version = state["next_number"], state["next_version"]
     store.loaded = set(state["loaded"])
@@ -230,12 +230,15 @@ def _read_mailbox(data: dict[str, Any], blobs: bytes) -> Mailbox:
 
 
 def _read_item(data: dict[str, Any], folder: Folder, blobs: bytes) -> Item:
+    created, received, modified = data["times"]
     return Item(
         data["number"],
         folder,
         _read_content(data["content"], blobs),
         bytes.fromhex(data["search_key"]),
-        *data["times"],
+        created,
+        received,
+        modified,
         data["version"],
         data["is_read"],
         data["is_draft"],

@@ -17,7 +17,7 @@ from mailboxes.sandbox import delivery
 from mailboxes.sandbox.compose import people_in
 from mailboxes.sandbox.contents import attachments_of, said, text_of
 from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, read_property
-from mailboxes.sandbox.kinds import KINDS, READ_ONLY
+from mailboxes.sandbox.kinds import KINDS, READ_ONLY, words
 from mailboxes.sandbox.mime import topic_of
 from mailboxes.sandbox.model import Attachment, Content, Mailbox
 from mailboxes.sandbox.soap import EwsError, Fault
@@ -36,16 +36,20 @@ from mailboxes.sandbox.xmltext import (
 )
 
 _MOMENTS: Final = frozenset(
-    """
+    words(
+        """
     Start End OriginalStart RecurrenceId DateTimeStamp ReminderDueBy ReminderNextTime AppointmentReplyTime
     DueDate StartDate CompleteDate AssignedTime Birthday WeddingAnniversary RetentionDate
-    """.split()
+    """
+    )
 )
 _BOOLEANS: Final = frozenset(
-    """
+    words(
+        """
     IsAllDayEvent IsRead IsReadReceiptRequested IsDeliveryReceiptRequested IsResponseRequested ReminderIsSet
     IsComplete IsTeamTask MeetingRequestWasSent AllowNewTimeProposal IsOnlineMeeting
-    """.split()
+    """
+    )
 )
 _WORDS: Final = {
     "Importance": {"Low", "Normal", "High"},

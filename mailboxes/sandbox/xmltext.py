@@ -123,11 +123,15 @@ def children(element: etree._Element) -> list[etree._Element]:
     return [child for child in element if isinstance(child.tag, str)]
 
 
+def _attributes(element: etree._Element) -> dict[str, str]:
+    return {str(key): element.get(key, "") for key in element.attrib}
+
+
 def fragment(element: etree._Element) -> str:
     """Return a request's element as a fragment of ours: prefix t, no namespace declarations."""
     name = local_name(element)
     attributes = "".join(
-        f' {key}="{escape(str(value))}"' for key, value in element.attrib.items() if not str(key).startswith("{")
+        f' {key}="{escape(value)}"' for key, value in _attributes(element).items() if not key.startswith("{")
     )
     nested = children(element)
     inner = "".join(map(fragment, nested)) if nested else escape(element.text or "")

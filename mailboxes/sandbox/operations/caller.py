@@ -126,7 +126,10 @@ def check_version(item: Item, change_key: str, *, strict: bool, names: Iterable[
     except MalformedId as error:
         raise EwsError("ErrorInvalidChangeKey", f"The change key is invalid: {error}.") from error
     if version < item.version and (strict or any(item.written.get(name, 0) > version for name in names)):
-        raise EwsError("ErrorIrresolvableConflict", "The send or update operation could not be performed because the change key passed in the request does not match the current change key for the item.")
+        raise EwsError(
+            "ErrorIrresolvableConflict",
+            "The send or update operation could not be performed because the change key passed in the request does not match the current change key for the item.",
+        )
 
 
 def needed(element: etree._Element, name: str) -> etree._Element:

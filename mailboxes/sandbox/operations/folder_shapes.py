@@ -7,21 +7,24 @@ from typing import Final
 from lxml import etree
 
 from mailboxes.sandbox.extended import ExtendedField, value
+from mailboxes.sandbox.kinds import words
 from mailboxes.sandbox.model import Folder
 from mailboxes.sandbox.operations.shapes import base_of, extended_field
 from mailboxes.sandbox.soap import Fault
 from mailboxes.sandbox.xmltext import T, boolean, leaf, local_name, moment_text
 
-_ORDER: Final = tuple(
+_ORDER: Final = words(
     """
     FolderId ParentFolderId FolderClass DisplayName TotalCount ChildFolderCount ExtendedProperty EffectiveRights
     DistinguishedFolderId UnreadCount
-    """.split()
+    """
 )
 _DEFAULT: Final = frozenset(("FolderId", "DisplayName", "TotalCount", "ChildFolderCount", "UnreadCount"))
 # In the protocol, but this server has none: asking for them is no error.
 _EMPTY: Final = frozenset(
-    "ManagedFolderInformation PermissionSet SharingEffectiveRights PolicyTag ArchiveTag ReplicaList SearchParameters".split()
+    words(
+        "ManagedFolderInformation PermissionSet SharingEffectiveRights PolicyTag ArchiveTag ReplicaList SearchParameters"
+    )
 )
 _ELEMENTS: Final = (
     ("IPF.Appointment", "CalendarFolder"),

@@ -1,6 +1,7 @@
 """GetItem and FindItem."""
 
 from datetime import datetime
+from functools import partial
 
 from lxml import etree
 
@@ -12,7 +13,7 @@ from mailboxes.sandbox.operations.restrictions import restriction
 from mailboxes.sandbox.operations.shapes import dictionary_of, extended_field, item_shape
 from mailboxes.sandbox.properties import extended, fragment
 from mailboxes.sandbox.soap import EwsError, Fault, response
-from mailboxes.sandbox.xmltext import M, T, children, local_name, moment_in, parse_fragment
+from mailboxes.sandbox.xmltext import M, children, local_name, moment_in, parse_fragment
 
 
 def get_item(caller: Caller, element: etree._Element) -> bytes:
@@ -44,7 +45,7 @@ def find_item(caller: Caller, element: etree._Element) -> bytes:
         if calendar is not None:
             found = _within(folder, calendar)
         if wanted is not None:
-            found = [item for item in found if wanted(lambda uri, item=item: _values(item, uri))]
+            found = [item for item in found if wanted(partial(_values, item))]
         if words:
             found = [item for item in found if all(word in _text(item, "Subject").casefold() for word in words)]
         page = page_of(found, view)

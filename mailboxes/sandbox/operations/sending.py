@@ -51,7 +51,9 @@ def answer_to(original: Item, kind: str) -> Content:
     prefix = "FW: " if kind == "ForwardItem" else "RE: "
     message_id = text_of(content, "InternetMessageId")
     references = one_line(f"{text_of(content, 'References') or text_of(content, 'InReplyTo')} {message_id}")
-    made = Content("Message", values={"Subject": leaf("Subject", subject if subject.startswith(prefix) else prefix + subject)})
+    made = Content(
+        "Message", values={"Subject": leaf("Subject", subject if subject.startswith(prefix) else prefix + subject)}
+    )
     if message_id:
         made.values["References"] = leaf("References", references)
         made.values["InReplyTo"] = leaf("InReplyTo", message_id)
@@ -60,7 +62,9 @@ def answer_to(original: Item, kind: str) -> Content:
         made.values["ToRecipients"] = recipients("ToRecipients", to)
     if kind == "ReplyAllToItem":
         own = original.folder.mailbox.address.lower()
-        others = [one for name in ("To", "Cc") for one in people_in(content, f"{name}Recipients") if one[1].lower() != own]
+        others = [
+            one for name in ("To", "Cc") for one in people_in(content, f"{name}Recipients") if one[1].lower() != own
+        ]
         made.values["CcRecipients"] = recipients("CcRecipients", others)
     made.body = ("Text", "\n\n" + "".join(f"> {line}\n" for line in body_of(content, "Text")[1].splitlines()))
     return made

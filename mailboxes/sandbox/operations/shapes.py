@@ -10,7 +10,7 @@ from typing import Final
 from lxml import etree
 
 from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, field_of
-from mailboxes.sandbox.kinds import KINDS, name_of
+from mailboxes.sandbox.kinds import KINDS, name_of, words
 from mailboxes.sandbox.model import Content, Item
 from mailboxes.sandbox.properties import content_extended, content_fragment, extended, fragment, header_fragment
 from mailboxes.sandbox.soap import Fault
@@ -21,10 +21,12 @@ _NOT_IN_ALL: Final = frozenset(
     ("MimeContent", "TextBody", "UniqueBody", "NormalizedBody", "StoreEntryId", "InstanceKey")
 )
 NOT_IN_SUMMARY: Final = frozenset(
-    """
+    words(
+        """
     MimeContent Body TextBody UniqueBody NormalizedBody Attachments InternetMessageHeaders ResponseObjects
     ToRecipients CcRecipients BccRecipients ReplyTo RequiredAttendees OptionalAttendees Resources Recurrence
-    """.split()
+    """
+    )
 )
 _DICTIONARIES: Final = {
     "contacts:EmailAddress": "EmailAddresses",

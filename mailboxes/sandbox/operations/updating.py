@@ -18,7 +18,9 @@ from mailboxes.sandbox.xmltext import M, T, children, fragment, local_name, pars
 
 _RESOLUTIONS: Final = ("NeverOverwrite", "AutoResolve", "AlwaysOverwrite")
 # Of a message that has come or gone these are facts.
-_FIXED_WHEN_SENT: Final = frozenset(("From", "Sender", "ToRecipients", "CcRecipients", "BccRecipients", "InternetMessageId"))
+_FIXED_WHEN_SENT: Final = frozenset(
+    ("From", "Sender", "ToRecipients", "CcRecipients", "BccRecipients", "InternetMessageId")
+)
 
 
 def update_item(caller: Caller, element: etree._Element) -> bytes:
@@ -31,7 +33,9 @@ def update_item(caller: Caller, element: etree._Element) -> bytes:
     def answer(change: etree._Element) -> str:
         parts = children(change)
         if len(parts) < 2 or local_name(parts[1]) != "Updates":
-            raise Fault("ErrorSchemaValidation", "The request failed schema validation: a change needs an id and updates.")
+            raise Fault(
+                "ErrorSchemaValidation", "The request failed schema validation: a change needs an id and updates."
+            )
         item = caller.item(parts[0])
         updates = children(parts[1])
         names = {_name(update) for update in updates}
@@ -79,7 +83,9 @@ def _name(update: etree._Element) -> str:
 
 def _apply(caller: Caller, item: Item, updates: list[etree._Element], names: set[str]) -> None:
     if not item.is_draft and item.content.kind in MESSAGE_KINDS and names & _FIXED_WHEN_SENT:
-        raise EwsError("ErrorInvalidPropertyUpdateSentMessage", "The property cannot be changed on a message that was sent.")
+        raise EwsError(
+            "ErrorInvalidPropertyUpdateSentMessage", "The property cannot be changed on a message that was sent."
+        )
     # On a copy, so that the second of two updates can fail without leaving the first behind.
     trial = item.content.copy()
     for update in updates:

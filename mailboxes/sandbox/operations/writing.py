@@ -166,7 +166,9 @@ def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> None:
         return
     telling = element.get("SendMeetingCancellations")
     if telling is None:
-        raise EwsError("ErrorSendMeetingCancellationsRequired", "SendMeetingCancellations is required for a calendar item.")
+        raise EwsError(
+            "ErrorSendMeetingCancellationsRequired", "SendMeetingCancellations is required for a calendar item."
+        )
     organizer = next((address for _, address in people_in(item.content, "Organizer")), "")
     if telling != "SendToNone" and organizer.lower() == item.folder.mailbox.address.lower():
         tell_attendees(caller.store, item.folder.mailbox, item.content, "CANCEL")
@@ -175,6 +177,7 @@ def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> None:
 def items_of(items: list[Item]) -> str:
     """Return m:Items with nothing but ids."""
     inner = "".join(
-        f'<t:{item.content.kind}><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></t:{item.content.kind}>' for item in items
+        f'<t:{item.content.kind}><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></t:{item.content.kind}>'
+        for item in items
     )
     return f"<m:Items>{inner}</m:Items>"
