@@ -7,13 +7,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from mailboxes.connection import open_provider
 
 from mailboxes import claims, runs
+from mailboxes.connection import open_provider
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import ProviderError
 from mailboxes.report import RunReport
 from mailboxes.states import Trigger
+from security.secrets import SecretUnreadable
+from tracking.faults import SecretLost
 from tracking.pipeline import sync
 
 Clock = Callable[[], datetime]
@@ -32,6 +34,8 @@ def sync_now(mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0) -> tuple[R
     except ProviderError as error:
         # Before the first request: the server profile does not lead to a connection at all.
         report = RunReport(error=error)
+    except SecretUnreadable as error:
+        report = RunReport(error=SecretLost(str(error)))
     except BaseException:
         # The command is stopped, or something unforeseen happened: the next run may start at once.
         Run.objects.filter(pk=run.pk, finished_at=None).update(

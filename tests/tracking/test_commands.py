@@ -13,6 +13,7 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import AuthRejected, FolderGone, Unavailable
 from mailboxes.states import Intent, State, Track, Trigger
 from security.commands import Failed
+from security.secrets import SecretUnreadable
 from tests.tracking.office import Office
 from tracking import foreground, status
 from tracking.management.commands import sync_mailbox
@@ -164,3 +165,14 @@ def test_sync_status_counts(office, monkeypatch):
 
     monkeypatch.setattr(status, "queue", gone)
     assert run("sync_status")[0]["queues"] is None
+
+
+def test_a_secret_that_cannot_be_decrypted_is_named(office, monkeypatch):
+    anna = office.mailbox("anna")
+
+    def unreadable(mailbox):
+        raise SecretUnreadable
+
+    monkeypatch.setattr(foreground, "open_provider", unreadable)
+    with pytest.raises(Failed, match="CRMSYNC_ENCRYPTION_KEYS"):
+        run("sync_mailbox", anna.address)
