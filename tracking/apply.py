@@ -7,53 +7,34 @@ make that harmless. The run row is locked first: a run whose lease is gone store
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
+from psycopg.errors import DeadlockDetected
 
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.port import AttachmentInfo, Content, Envelope
+from mailboxes.provider.port import Envelope
+from tracking import activities
+from tracking.activities import thread_keys
+from tracking.failures import GONE, record, resolve
+from tracking.fetched import Fetched
 from tracking.locks import lock_keys
-from tracking.lookups import message_keys
-from tracking.models import Activity, Attachment, EmailBody, Holder, ItemDecision, ItemFailure, Participant
+from tracking.models import Activity, Holder, ItemDecision
 from tracking.sync import identity
 from tracking.sync.facts import Outcome, Reason
 from tracking.sync.plan import Action, Fail, Link, Refuse, Remove, Touch, Track
-from tracking.threads import Newcomer, place
 
-_RETRY_FIRST = timedelta(hours=1)
-_RETRY_LATER = timedelta(days=1)
-# An item that is gone is looked for once more: some servers announce items before they can be read.
-_RETRY_GONE = timedelta(minutes=10)
-
-
+# Two workers that wait for each other's rows: PostgreSQL ends one of them, which then simply does its page again.
+_DEADLOCK_ATTEMPTS = 3
 _Row = TypeVar("_Row", ItemDecision, Holder)
 
 
 class LeaseLost(Exception):
     """The run was ended by somebody else (stale heartbeat): whoever works on it must stop and store nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAttachment:
-    """An attachment whose bytes are in the blob store (`sha256`), or why they are not (`missing`)."""
-
-    info: AttachmentInfo
-    sha256: str = ""
-    size: int = 0
-    missing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """The content of a message to be tracked, attachments already in the blob store."""
-
-    content: Content
-    attachments: tuple[StoredAttachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +63,16 @@ def store(page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> Stored:
 
     When the page as a whole cannot be stored, each action is tried alone and those that cannot be become failures.
     """
+    for attempt in range(1, _DEADLOCK_ATTEMPTS + 1):
+        try:
+            return _store(page, run=run, mailbox=mailbox, now=now)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or attempt == _DEADLOCK_ATTEMPTS:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _store(page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> Stored:
     try:
         with transaction.atomic():
             return _Writer(page, run=run, mailbox=mailbox, now=now).write(page.actions)
@@ -132,7 +123,7 @@ class _Writer:
         tracks = [action for action in actions if isinstance(action, Track)]
         links = [action for action in actions if isinstance(action, Link)]
         messages: list[Track | Link] = [*tracks, *links]
-        lock_keys(key for message in messages for key in _keys(message, self.mailbox.pk))
+        lock_keys(key for message in messages for key in thread_keys(message, self.mailbox.pk))
         existing = dict(
             Activity.objects.filter(message_key__in=[message.message_key for message in messages]).values_list(
                 "message_key", "pk"
@@ -151,9 +142,8 @@ class _Writer:
         for action in actions:
             if isinstance(action, Refuse):
                 self._refuse(action)
-        failed = self._fail(failures)
+        self._fail(failures)
         self._save()
-        self._save_failures(failed)
         self._touch({action.item_id: action.change_key for action in actions if isinstance(action, Touch)})
         self._remove([action.item_id for action in actions if isinstance(action, Remove)])
         self._move_cursor(before, actions)
@@ -203,71 +193,11 @@ class _Writer:
 
     def _track(self, tracks: Sequence[Track], existing: dict[str, int]) -> None:
         """Create the activities; adds their ids to `existing`."""
-        rows = [self._activity(action) for action in tracks]
-        threads = place(
-            [
-                Newcomer(_keys(action, self.mailbox.pk), action.envelope.subject, row.received_at)
-                for action, row in zip(tracks, rows, strict=True)
-            ]
-        )
-        for row, thread in zip(rows, threads, strict=True):
-            row.thread = thread
-        Activity.objects.bulk_create(rows)
-        for action, row in zip(tracks, rows, strict=True):
-            existing[action.message_key] = row.pk
-        parents = [row for action, row in zip(tracks, rows, strict=True) if self._set_parent(action, row, existing)]
-        Activity.objects.bulk_update(parents, ["parent"])
-        EmailBody.objects.bulk_create(
-            EmailBody(activity=row, html=content.html, text=content.text)
-            for row, content in ((row, self._fetched(action).content) for action, row in zip(tracks, rows, strict=True))
-        )
-        Participant.objects.bulk_create(
-            participant for action, row in zip(tracks, rows, strict=True) for participant in _participants(action, row)
-        )
-        Attachment.objects.bulk_create(
-            attachment
-            for action, row in zip(tracks, rows, strict=True)
-            for attachment in _attachments(row, self._fetched(action).attachments)
-        )
-        for action, row in zip(tracks, rows, strict=True):
-            self._keep(
-                action.envelope,
-                row.pk,
-                ItemDecision(outcome=Outcome.TRACKED, reason=action.reason, facts=dict(action.facts)),
-            )
-
-    def _fetched(self, action: Track) -> Fetched:
-        return self.page.fetched[action.envelope.item_id]
-
-    def _activity(self, action: Track) -> Activity:
-        envelope, fetched = action.envelope, self._fetched(action)
-        regarding = action.found.activity.regarding if action.found else None
-        sender = envelope.sender
-        return Activity(
-            message_key=action.message_key,
-            message_id=envelope.message_id,
-            conversation_key=identity.conversation_key(envelope),
-            correlation=action.found.method if action.found else "none",
-            direction="outgoing" if action.outgoing else "incoming",
-            subject=envelope.subject,
-            sender_email=sender.email[:400] if sender else "",
-            sender_name=sender.name[:400] if sender else "",
-            sent_at=fetched.content.sent_at,
-            received_at=envelope.received_at or fetched.content.sent_at or self.now,
-            importance=fetched.content.importance[:10],
-            size=max(fetched.content.size, 0),
-            has_attachments=any(not attachment.info.inline for attachment in fetched.attachments),
-            regarding_kind=regarding.kind if regarding else "",
-            regarding_id=regarding.id if regarding else None,
-            owner=self.mailbox.owner,
-            tracked_at=self.now,
-        )
-
-    def _set_parent(self, action: Track, row: Activity, existing: Mapping[str, int]) -> bool:
-        if action.found is None:
-            return False
-        row.parent_id = action.found.activity.id or existing.get(action.found.activity.message_key)
-        return row.parent_id is not None
+        made = activities.create(tracks, self.page.fetched, known=existing, mailbox=self.mailbox, now=self.now)
+        existing |= made
+        for action in tracks:
+            decision = ItemDecision(outcome=Outcome.TRACKED, reason=action.reason, facts=dict(action.facts))
+            self._keep(action.envelope, made[action.message_key], decision)
 
     def _hold(self, action: Link, existing: Mapping[str, int]) -> bool:
         """Link the item to its activity; False when there is none."""
@@ -311,11 +241,9 @@ class _Writer:
         )
         self._note(refusal, action.message_id)
 
-    def _fail(self, failures: Sequence[Fail]) -> list[ItemFailure]:
-        rows = []
+    def _fail(self, failures: Sequence[Fail]) -> None:
         for action in failures:
-            gone = action.code == "item_gone"
-            if not gone:
+            if action.code != GONE:
                 self._note(
                     ItemDecision(
                         item_id=action.item_id,
@@ -325,21 +253,7 @@ class _Writer:
                         facts={"code": action.code},
                     )
                 )
-            rows.append(
-                ItemFailure(
-                    mailbox=self.mailbox,
-                    folder=self.folder,
-                    item_id=action.item_id,
-                    change_key=action.change_key,
-                    code=action.code,
-                    detail=action.detail,
-                    first_at=self.now,
-                    last_at=self.now,
-                    retry_at=self.now + (_RETRY_GONE if gone else _RETRY_FIRST),
-                    quarantined_at=None if gone else self.now,
-                )
-            )
-        return rows
+        record(failures, folder=self.folder, now=self.now)
 
     def _save(self) -> None:
         ItemDecision.objects.bulk_create(
@@ -357,28 +271,7 @@ class _Writer:
             update_fields=["activity", "folder", "change_key", "removed_at"],
         )
         settled = [row.item_id for row in self.decisions if row.outcome != Outcome.QUARANTINED]
-        ItemFailure.objects.filter(mailbox=self.mailbox, item_id__in=settled, resolved_at__isnull=True).update(
-            resolved_at=self.now, retry_at=None
-        )
-
-    def _save_failures(self, failures: Sequence[ItemFailure]) -> None:
-        known = {
-            row.item_id: row
-            for row in ItemFailure.objects.filter(
-                mailbox=self.mailbox, item_id__in=[row.item_id for row in failures]
-            ).order_by("pk")
-        }
-        ItemFailure.objects.bulk_create([row for row in failures if row.item_id not in known])
-        for row in failures:
-            if (earlier := known.get(row.item_id)) is None:
-                continue
-            again = earlier.code == row.code == "item_gone"
-            earlier.code, earlier.detail, earlier.last_at = row.code, row.detail, self.now
-            earlier.quarantined_at = earlier.quarantined_at or row.quarantined_at
-            # Twice not there is not there: nothing is owed any more.
-            earlier.resolved_at = self.now if again else None
-            earlier.retry_at = None if again else self.now + (_RETRY_LATER if earlier.attempts > 1 else _RETRY_FIRST)
-            earlier.save()
+        resolve(self.mailbox, settled, self.now)
 
     def _touch(self, change_keys: Mapping[str, str]) -> None:
         """Remember new change keys, and that the items are (again) in this folder."""
@@ -398,9 +291,7 @@ class _Writer:
         if item_ids:
             Holder.objects.filter(mailbox=self.mailbox, item_id__in=item_ids).update(removed_at=self.now)
             ItemDecision.objects.filter(mailbox=self.mailbox, item_id__in=item_ids).update(folder=None)
-            ItemFailure.objects.filter(mailbox=self.mailbox, item_id__in=item_ids, resolved_at__isnull=True).update(
-                resolved_at=self.now, retry_at=None
-            )
+            resolve(self.mailbox, item_ids, self.now)
 
     def _mark_listed(self) -> None:
         """While an expired cursor is replaced: note what the new listing names; at its end, the rest has left."""
@@ -424,43 +315,6 @@ class _Writer:
 
 def _counted_as(outcome: str) -> str:
     return {"refused": "refused", "quarantined": "quarantined"}.get(outcome, "tracked")
-
-
-def _keys(action: Track | Link, mailbox_id: int) -> tuple[str, ...]:
-    conversation = identity.conversation_key(action.envelope)
-    return message_keys(action.envelope, mailbox_id) + ((conversation,) if conversation else ())
-
-
-def _participants(action: Track, row: Activity) -> list[Participant]:
-    return [
-        Participant(
-            activity=row,
-            role=person.role,
-            email=person.email[:400],
-            name=person.name[:400],
-            record_kind=person.record.kind if person.record else "",
-            record_id=person.record.id if person.record else None,
-            ambiguous=person.ambiguous,
-        )
-        for person in action.people
-    ]
-
-
-def _attachments(row: Activity, attachments: Sequence[StoredAttachment]) -> list[Attachment]:
-    return [
-        Attachment(
-            activity=row,
-            position=position,
-            name=stored.info.name[:400],
-            content_type=stored.info.content_type[:200],
-            size=stored.size or max(stored.info.size, 0),
-            sha256=stored.sha256,
-            inline=stored.info.inline,
-            content_id=stored.info.content_id[:400],
-            missing=stored.missing,
-        )
-        for position, stored in enumerate(attachments)
-    ]
 
 
 def _last_of_each(rows: Sequence[_Row]) -> list[_Row]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from mailboxes.provider.errors import ItemGone, ItemUnreadable, Scope, Unavailable
 from mailboxes.provider.port import AttachmentInfo, AttachmentKind, Content, Envelope, MailProvider
 from tracking import blobs
-from tracking.apply import Fetched, StoredAttachment
+from tracking.fetched import Fetched, StoredAttachment
 from tracking.sync.facts import Reason
 from tracking.sync.plan import Action, Fail, Plan, Track
 

@@ -15,8 +15,8 @@ from mailboxes.provider.port import ChangePage, Envelope, FolderRole, MailProvid
 from mailboxes.report import RunReport
 from tracking.apply import Page, Stored, store
 from tracking.content import fetch, read_envelopes
+from tracking.failures import count_attempt, take_due
 from tracking.lookups import known_items, known_messages, rules_of
-from tracking.models import ItemFailure
 from tracking.sync.facts import Outcome, Reason, Rules
 from tracking.sync.plan import Action, Fail, Plan, Sorted, plan_page, sort_changes
 
@@ -218,15 +218,9 @@ class _Session:
 
     def _retry_failures(self, followed: list[Folder]) -> None:
         """Try again what was set aside and is due. The attempt is counted before it is made."""
-        now = self.clock()
         by_folder = {folder.pk: folder for folder in followed}
-        due = ItemFailure.objects.filter(
-            mailbox=self.mailbox, resolved_at__isnull=True, retry_at__lte=now, folder__in=by_folder
-        ).order_by("folder", "pk")[:PAGE_ITEMS]
-        for failure in due:
-            ItemFailure.objects.filter(pk=failure.pk).update(
-                attempts=F("attempts") + 1, last_at=now, retry_at=now + timedelta(days=1)
-            )
+        for failure in take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock()):
+            count_attempt(failure, self.clock())
             folder = by_folder[failure.folder_id]
             plan = plan_items(self.provider, self.mailbox, folder, [failure.item_id], rules=rules_of(self.mailbox))
             actions, fetched = fetch(self.provider, plan, beat=self.beat)

@@ -69,11 +69,7 @@ def place(newcomers: Sequence[Newcomer]) -> list[Thread]:
 
 
 def _group(newcomers: Sequence[Newcomer]) -> list[_Group]:
-    stored = dict(
-        ThreadKey.objects.filter(key__in={key for newcomer in newcomers for key in newcomer.keys}).values_list(
-            "key", "thread_id"
-        )
-    )
+    stored = _locked({key for newcomer in newcomers for key in newcomer.keys})
     by_key: dict[str, _Group] = {}
     by_thread: dict[int, _Group] = {}
     placed: list[tuple[Newcomer, str]] = []
@@ -92,6 +88,20 @@ def _group(newcomers: Sequence[Newcomer]) -> list[_Group]:
     return [by_key[key] for _newcomer, key in placed]
 
 
+def _locked(keys: set[str]) -> dict[str, int]:
+    """Return the thread of each key that has one, with those threads locked.
+
+    A thread that was merged into another while we waited for its lock is gone; its keys have moved, so look again.
+    """
+    while True:
+        stored = dict(ThreadKey.objects.filter(key__in=keys).values_list("key", "thread_id"))
+        wanted = set(stored.values())
+        # In the order of their ids, so that two workers cannot wait for each other.
+        rows = Thread.objects.select_for_update().filter(pk__in=wanted).order_by("pk").values_list("pk", flat=True)
+        if set(rows) == wanted:
+            return stored
+
+
 def _merge(groups: Iterable[_Group]) -> _Group:
     first, *others = dict.fromkeys(groups)
     for other in others:
@@ -103,12 +113,9 @@ def _merge(groups: Iterable[_Group]) -> _Group:
 
 
 def _join_stored(groups: Sequence[_Group]) -> None:
-    # Locked in the order of their ids, so that two workers cannot wait for each other.
-    wanted = {pk for group in groups for pk in group.stored}
-    threads = {thread.pk: thread for thread in Thread.objects.select_for_update().filter(pk__in=wanted).order_by("pk")}
+    threads = Thread.objects.in_bulk({pk for group in groups for pk in group.stored})
     for group in groups:
-        present = sorted(group.stored & threads.keys())
-        keep, *gone = present
+        keep, *gone = sorted(group.stored)
         if gone:
             _absorb(threads[keep], [threads[pk] for pk in gone])
         Thread.objects.filter(pk=keep).update(

@@ -1,0 +1,79 @@
+"""Items that could not be read or stored: written down, tried again with back-off, settled when they heal (design §6)."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from mailboxes.models import Folder, Mailbox
+from tracking.models import ItemFailure
+from tracking.sync.plan import Fail
+
+# The code of an item that was announced and is not there when it is read.
+GONE = "item_gone"
+RETRY_FIRST = timedelta(hours=1)
+RETRY_LATER = timedelta(days=1)
+# Some servers announce items before they can be read: one that is gone is looked for once more.
+RETRY_GONE = timedelta(minutes=10)
+
+
+def record(failures: Sequence[Fail], *, folder: Folder, now: datetime) -> None:
+    """Write failures down: new ones are set aside and due in an hour, repeated ones in a day."""
+    known = {
+        row.item_id: row
+        for row in ItemFailure.objects.filter(
+            mailbox_id=folder.mailbox_id, item_id__in=[failure.item_id for failure in failures]
+        )
+    }
+    fresh = {failure.item_id: failure for failure in failures if failure.item_id not in known}
+    ItemFailure.objects.bulk_create(
+        ItemFailure(
+            mailbox_id=folder.mailbox_id,
+            folder=folder,
+            item_id=failure.item_id,
+            change_key=failure.change_key,
+            code=failure.code,
+            detail=failure.detail,
+            first_at=now,
+            last_at=now,
+            retry_at=now + (RETRY_GONE if failure.code == GONE else RETRY_FIRST),
+            quarantined_at=None if failure.code == GONE else now,
+        )
+        for failure in fresh.values()
+    )
+    for failure in failures:
+        if (row := known.get(failure.item_id)) is not None:
+            _repeat(row, failure, now)
+
+
+def _repeat(row: ItemFailure, failure: Fail, now: datetime) -> None:
+    gone = failure.code == GONE
+    # Twice not there is not there: nothing is owed any more.
+    over = gone and row.code == GONE
+    row.code, row.detail, row.last_at = failure.code, failure.detail, now
+    row.quarantined_at = row.quarantined_at or (None if gone else now)
+    row.resolved_at = now if over else None
+    row.retry_at = None if over else now + (RETRY_LATER if row.attempts > 1 else RETRY_FIRST)
+    row.save()
+
+
+def resolve(mailbox: Mailbox, item_ids: Collection[str], now: datetime) -> None:
+    """Settle the failures of items that were decided on, or left."""
+    ItemFailure.objects.filter(mailbox=mailbox, item_id__in=item_ids, resolved_at__isnull=True).update(
+        resolved_at=now, retry_at=None
+    )
+
+
+def take_due(mailbox: Mailbox, folders: Collection[Folder], *, limit: int, now: datetime) -> list[ItemFailure]:
+    """Return failures whose time has come, at most `limit`."""
+    rows = ItemFailure.objects.filter(
+        mailbox=mailbox, resolved_at__isnull=True, retry_at__lte=now, folder__in=folders
+    ).order_by("folder", "pk")
+    return list(rows[:limit])
+
+
+def count_attempt(failure: ItemFailure, now: datetime) -> None:
+    """Count an attempt before it is made: one that ends the worker has been counted, and is not tried again today."""
+    ItemFailure.objects.filter(pk=failure.pk).update(
+        attempts=F("attempts") + 1, last_at=now, retry_at=now + RETRY_LATER
+    )
