@@ -1,0 +1,69 @@
+"""Every screen, light and dark, wide and on a phone: no accessibility violation, no policy violation, no sideways scroll.
+
+With CRMSYNC_TEST_SHOTS=folder each is photographed as well.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.conftest import violations
+from tests.scene import Scene
+from tracking.models import Contact
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+SHOTS = os.environ.get("CRMSYNC_TEST_SHOTS")
+
+
+def addresses(scene: Scene) -> dict[str, str]:
+    box = f"/mailboxes/{scene.box.pk}/"
+    stopped = f"/mailboxes/{scene.boxes['sales'].pk}/"
+    assert scene.thread is not None
+    return {
+        "overview": "/",
+        "mailboxes": "/mailboxes/",
+        "mailboxes-none": "/mailboxes/?q=nobody",
+        "mailbox": box,
+        "mailbox-stopped": stopped,
+        "runs": f"{box}runs/",
+        "decisions": f"{box}decisions/",
+        "set-aside": f"{box}set-aside/",
+        "threads": "/threads/",
+        "thread": f"/threads/{scene.thread.pk}/",
+        "delays": "/delays/",
+        "records": "/records/contact/",
+        "record": f"/records/contact/{Contact.objects.get(last_name='Riera').pk}/",
+    }
+
+
+def check(page: Page, name: str, theme: str) -> None:
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        if SHOTS:
+            page.screenshot(path=Path(SHOTS) / f"{name}-{theme}-{size}.png", full_page=True)
+        assert violations(page) == [], f"{name}, {theme}, {size}"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} scrolls sideways"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_screen_is_accessible_and_fits(
+    page: Page,
+    live_server: LiveServer,
+    scene: Scene,
+    sign_in: Callable[[str], None],
+    complaints: list[str],
+    theme: str,
+) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.goto(f"{live_server.url}/sign-in/")
+    check(page, "sign-in", theme)
+    sign_in("fina")
+    for name, address in addresses(scene).items():
+        page.goto(f"{live_server.url}{address}")
+        page.wait_for_load_state("networkidle")
+        check(page, name, theme)

@@ -1,0 +1,345 @@
+"""A small organisation as rows: people with different rights, mailboxes in every state, mail, decisions, failures.
+
+Named people, so that tests read as sentences. Anna owns a mailbox with mail. Bruno owns another. Cleo owns nothing.
+Dora may see every mailbox, but no mail. Emil may read every thread and record, but sees no mailbox. Fina is the
+administrator.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import Permission
+
+from mailboxes.models import Alert, Folder, LateGap, Mailbox, PromiseBucket, Run, ServerProfile, SyncProfile
+from mailboxes.provider.port import FolderRole
+from mailboxes.states import Auth, Intent, Outcome, State, Track, Trigger
+from security.models import User
+from tracking import blobs
+from tracking.models import (
+    Account,
+    Activity,
+    Attachment,
+    Case,
+    Contact,
+    EmailBody,
+    Holder,
+    ItemDecision,
+    ItemFailure,
+    Lead,
+    Opportunity,
+    Participant,
+    Thread,
+)
+from tracking.models.activity import Correlation, Direction, RecordKind
+
+PASSWORD = "a long enough password"
+DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082"
+)
+HTML = """<div style="font-family:Georgia"><p>Good morning Anna,</p><p>thank you for the <b>offer</b>. Two questions
+before we sign:</p><ol><li>Does the price include the installation?</li><li>Can you deliver before the
+15th?</li></ol><table border="1" cellpadding="6"><tr><th>Item</th><th>Pieces</th></tr><tr><td>Pump P-40</td><td>12</td>
+</tr><tr><td>Valve V-7</td><td>48</td></tr></table><p><img src="cid:logo@example" alt="Company logo" width="64" height="64"></p>
+<p><img src="https://tracker.example/open.gif" width="1" height="1"><a href="https://example.org/terms">Our terms</a></p>
+<script>document.body.textContent = "owned"</script></div>"""
+TEXT = "Hello Pau,\n\nyes, the installation is included. The 15th works for us.\n\nBest regards\nAnna\n"
+
+
+@dataclass(slots=True)
+class Scene:
+    """What was built, by name."""
+
+    now: datetime
+    people: dict[str, User] = field(default_factory=dict)
+    boxes: dict[str, Mailbox] = field(default_factory=dict)
+    thread: Thread | None = None
+    hidden: Thread | None = None
+
+    def person(self, name: str) -> User:
+        return self.people[name]
+
+    @property
+    def box(self) -> Mailbox:
+        return self.boxes["anna"]
+
+
+def build(now: datetime, *, others: int = 12) -> Scene:
+    """Build the organisation as it is at `now`; `others` is how many more mailboxes there are besides Anna's and Bruno's."""
+    scene = Scene(now)
+    _people(scene)
+    _mailboxes(scene, others)
+    _runs(scene)
+    _promise(scene)
+    _mail(scene)
+    return scene
+
+
+def make_person(username: str, first: str, last: str, *privileges: str, administrator: bool = False) -> User:
+    user = User(username=username, first_name=first, last_name=last, email=f"{username}@tramuntana.example")
+    user.is_superuser = administrator
+    user.set_password(PASSWORD)
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=[p.partition(".")[2] for p in privileges]))
+    return user
+
+
+def _people(scene: Scene) -> None:
+    everyone = (
+        ("anna", "Anna", "Puig", ()),
+        ("bruno", "Bruno", "Serra", ()),
+        ("cleo", "Cleo", "Vidal", ()),
+        ("dora", "Dora", "Ferrer", ("security.read_diagnostics",)),
+        ("emil", "Emil", "Roca", ("security.read_all_threads", "security.read_all_records")),
+    )
+    for username, first, last, privileges in everyone:
+        scene.people[username] = make_person(username, first, last, *privileges)
+    scene.people["fina"] = make_person("fina", "Fina", "Mas", administrator=True)
+
+
+_OTHERS = (
+    ("gerard.soler", State.IDLE, Intent.ON, ""),
+    ("helena.costa", State.RUNNING, Intent.ON, ""),
+    ("ignasi.prat", State.FIRST_SYNC, Intent.ON, ""),
+    ("julia.bosch", State.THROTTLED, Intent.ON, "server_busy"),
+    ("sales", State.SIGN_IN_FAILED, Intent.ON, "sign_in_refused"),
+    ("support", State.IDLE, Intent.ON, ""),
+    ("karim.haddad", State.UNREACHABLE, Intent.ON, "unreachable"),
+    ("lluc.marti", State.IDLE, Intent.PAUSED, ""),
+    ("mireia.font", State.NEVER_TESTED, Intent.PENDING, ""),
+    ("nuria.sala", State.IDLE, Intent.OFF, ""),
+    ("oriol.camps", State.DEGRADED, Intent.ON, "folder_gone"),
+    ("paula.vila", State.IDLE, Intent.ON, ""),
+)
+
+
+def _mailboxes(scene: Scene, others: int) -> None:
+    now = scene.now
+    main = ServerProfile.objects.create(
+        name="Exchange Barcelona", url="https://mail.tramuntana.example/EWS/Exchange.asmx", auth=Auth.NTLM,
+        username="TRAMUNTANA\\crmsync", secret="s3cret", impersonate=True, counters=True, build="15.2.1544.9",
+    )  # fmt: skip
+    old = ServerProfile.objects.create(
+        name="Exchange Girona", url="https://mail2.tramuntana.example/EWS/Exchange.asmx", auth=Auth.BASIC,
+        username="crmsync", secret="s3cret", counters=False, build="15.1.2507.39",
+    )  # fmt: skip
+    profile = SyncProfile.objects.create(name="Everybody", internal_domains="tramuntana.example")
+    for name in ("anna", "bruno"):
+        address = f"{name}.{scene.people[name].last_name.lower()}@tramuntana.example"
+        scene.boxes[name] = _mailbox(now, address, main, scene.people[name], profile, State.IDLE, Intent.ON)
+    for n in range(others):
+        name, state, intent, issue = _OTHERS[n % len(_OTHERS)]
+        name = name if n < len(_OTHERS) else f"{name}.{n}"
+        owner = scene.people["fina"]
+        box = _mailbox(
+            now, f"{name}@tramuntana.example", old if n % 3 == 2 else main, owner, profile, state, intent, issue
+        )
+        scene.boxes[name] = box
+        if issue:
+            Alert.objects.create(
+                code=issue, mailbox=box, server=box.server if state == State.SIGN_IN_FAILED else None, since=now - timedelta(hours=2),
+                seen_at=now, times=4,
+            )  # fmt: skip
+
+
+def _mailbox(
+    now: datetime,
+    address: str,
+    server: ServerProfile,
+    owner: User,
+    profile: SyncProfile,
+    state: str,
+    intent: str,
+    issue: str = "",
+) -> Mailbox:
+    spread = zlib.crc32(address.encode()) % 240
+    waits = state in {State.SIGN_IN_FAILED, State.NEVER_TESTED} or intent != Intent.ON
+    box = Mailbox.objects.create(
+        address=address, server=server, owner=owner, sync_profile=profile, intent=intent, state=state,
+        track=Track.RECORDS if spread % 4 == 0 else "", changed_by="fina", issue_code=issue, state_since=now,
+        due_at=None if waits else now + timedelta(seconds=20 + spread),
+        not_before=now + timedelta(minutes=9) if state == State.THROTTLED else None,
+        paused_until=now + timedelta(days=3) if intent == Intent.PAUSED else None,
+        interval_s=None if waits else 300, interval_reason="" if waits else "quiet?minutes=14",
+        measured_from=None if waits else now - timedelta(seconds=spread),
+        attempted_at=None if waits else now - timedelta(seconds=spread), failures=2 if issue else 0,
+        synced_at=None if state == State.NEVER_TESTED else now - timedelta(seconds=spread),
+        first_sync_done=state != State.FIRST_SYNC,
+    )  # fmt: skip
+    Mailbox.objects.filter(pk=box.pk).update(created_at=now - timedelta(days=20))
+    if state != State.NEVER_TESTED:
+        for role, name, total in ((FolderRole.INBOX, "Inbox", 412), (FolderRole.SENT, "Sent Items", 188)):
+            partly = 4 if state == State.FIRST_SYNC else 1
+            Folder.objects.create(
+                mailbox=box, provider_id=f"AAMk-{address}-{role}", name=name, role=role, followed=True, cursor="H4sI",
+                total=total, tracked=96 // partly, refused=(total - 98) // partly, quarantined=2 if role == FolderRole.INBOX else 0,
+                changed_at=now - timedelta(minutes=16), synced_at=now - timedelta(seconds=spread), more=partly == 4,
+            )  # fmt: skip
+    return box
+
+
+def _runs(scene: Scene) -> None:
+    runs = []
+    for place, box in enumerate(scene.boxes.values()):
+        if box.state == State.NEVER_TESTED or box.intent not in {Intent.ON, Intent.PAUSED}:
+            continue
+        count = 280 if place == 0 else 30
+        for n in range(1, count):
+            at = scene.now - timedelta(seconds=301 * n + place * 7)
+            dice = zlib.crc32(f"{place}-{n}".encode()) % 100
+            busy, failed = dice < 22, dice in {97, 98}
+            tracked, refused = (dice % 5, dice % 7) if busy else (0, 0)
+            runs.append(
+                Run(
+                    mailbox=box, trigger=Trigger.PERSON if dice == 50 else Trigger.SCHEDULE, queue="sync", worker="worker-1",
+                    due_at=at, claimed_at=at, started_at=at + timedelta(milliseconds=300),
+                    finished_at=at + timedelta(milliseconds=420 + (dice * 130 if busy else dice * 6) + (15000 if failed else 0)),
+                    heartbeat_at=at, outcome=Outcome.FAILED if failed else Outcome.DONE, reached_server=not failed,
+                    error_code="unreachable" if failed else "", error_detail="connection refused" if failed else "",
+                    requests=6 if busy else 1, examined=tracked + refused, tracked=tracked,
+                    refused={"not_a_reply": refused} if refused else {}, full_pass=n % 12 == 0, interval_s=300,
+                    interval_reason=f"arriving?messages={tracked}" if tracked else "quiet?minutes=14",
+                )
+            )  # fmt: skip
+    Run.objects.bulk_create(runs)
+    busy = scene.boxes.get("helena.costa")
+    if busy:
+        Run.objects.create(
+            mailbox=busy,
+            claimed_at=scene.now,
+            started_at=scene.now,
+            heartbeat_at=scene.now,
+            queue="sync",
+            worker="worker-2",
+        )
+
+
+def _promise(scene: Scene) -> None:
+    for n in range(1, 7 * 24 * 12):
+        begins_at = scene.now.replace(second=0, microsecond=0) - timedelta(minutes=scene.now.minute % 5 + 5 * n)
+        PromiseBucket.objects.create(begins_at=begins_at, gaps=14, kept=13 if n in {40, 41, 300} else 14)
+    late = scene.boxes.get("karim.haddad", scene.box)
+    LateGap.objects.create(
+        mailbox=late, since=scene.now - timedelta(hours=5), until=scene.now - timedelta(hours=4, minutes=40), bound_s=720,
+        cause="unreachable",
+    )  # fmt: skip
+
+
+def _mail(scene: Scene) -> None:
+    now, anna, bruno = scene.now, scene.people["anna"], scene.people["bruno"]
+    account = Account.objects.create(name="Bombes Empordà", email1="info@bombes.example", owner=anna)
+    pau = Contact.objects.create(
+        first_name="Pau", last_name="Riera", email1="pau@bombes.example", account=account, owner=anna
+    )
+    Lead.objects.create(name="Marta Gil", company="Tallers Gil", email1="marta@gil.example", owner=anna)
+    deal = Opportunity.objects.create(name="12 pumps for Figueres", account=account, owner=anna)
+    Case.objects.create(title="Valve leaks at 8 bar", account=account, email1="case-118@tramuntana.example", owner=anna)
+    subjects = (
+        "Offer for twelve pumps", "Visit on Thursday", "Invoice 2026-118", "Re: noise of pump P-40", "新しい見積もりのお願い",
+        "Conditions of the maintenance contract, second draft with the changes your colleagues asked for in March",
+    )  # fmt: skip
+    for n, subject in enumerate(subjects):
+        thread = make_thread(
+            scene,
+            scene.box,
+            subject,
+            messages=3 if n == 0 else 1,
+            age=timedelta(hours=5 * n + 1),
+            contact=pau,
+            deal=deal,
+        )
+        if n == 0:
+            scene.thread = thread
+    scene.hidden = make_thread(scene, scene.boxes["bruno"], "Only for Bruno", messages=1, age=timedelta(hours=2))
+    _refusals(scene)
+    inbox = Folder.objects.get(mailbox=scene.box, role=FolderRole.INBOX)
+    for n, code in enumerate(("item_unreadable", "item_unreadable")):
+        ItemFailure.objects.create(
+            mailbox=scene.box, folder=inbox, item_id=f"broken-{n}", code=code, detail="the server sent half an answer",
+            attempts=3, first_at=now - timedelta(hours=9), last_at=now - timedelta(hours=1 + n),
+            retry_at=now + timedelta(hours=20), quarantined_at=now - timedelta(hours=1),
+        )  # fmt: skip
+    assert bruno.pk
+
+
+def make_thread(
+    scene: Scene,
+    box: Mailbox,
+    subject: str,
+    *,
+    messages: int,
+    age: timedelta,
+    contact: Contact | None = None,
+    deal: Opportunity | None = None,
+) -> Thread:
+    """Track a conversation of `messages` messages with `contact` in `box`, the last of them `age` ago."""
+    last = scene.now - age
+    thread = Thread.objects.create(
+        subject=subject, first_at=last - timedelta(hours=messages - 1), last_at=last, messages=messages
+    )
+    inbox = Folder.objects.get(mailbox=box, role=FolderRole.INBOX)
+    stranger = ("Pau Riera", contact.email1) if contact else ("Somebody Else", "somebody@else.example")
+    us = (str(box.owner), box.address)
+    for n in range(messages):
+        at = last - timedelta(hours=messages - 1 - n)
+        outgoing = n % 2 == 1
+        sender, receiver = (us, stranger) if outgoing else (stranger, us)
+        key = f"{zlib.crc32(f'{box.pk}{subject}{n}'.encode()):064x}"
+        activity = Activity.objects.create(
+            thread=thread, message_key=key, message_id=f"<{key}@example>", owner=box.owner, tracked_at=at + timedelta(seconds=70 + 40 * n),
+            correlation=Correlation.REPLY_HEADERS if n else Correlation.NONE, received_at=at, sent_at=at, size=18_000,
+            direction=Direction.OUTGOING if outgoing else Direction.INCOMING, subject=f"Re: {subject}" if n else subject,
+            sender_email=sender[1], sender_name=sender[0], has_attachments=n == 0,
+            regarding_kind=RecordKind.OPPORTUNITY if deal else "", regarding_id=deal.pk if deal else None,
+        )  # fmt: skip
+        EmailBody.objects.create(activity=activity, html="" if outgoing else HTML, text=TEXT if outgoing else "")
+        _participants(activity, sender, receiver, contact)
+        Holder.objects.create(activity=activity, mailbox=box, folder=inbox, item_id=f"item-{key}", since=at)
+        ItemDecision.objects.create(
+            mailbox=box, folder=inbox, item_id=f"item-{key}", outcome=ItemDecision.Outcome.TRACKED, activity=activity,
+            reason="reply_to_tracked" if n else "from_record", facts={} if n else {"kind": "contact"}, decided_at=activity.tracked_at,
+        )  # fmt: skip
+        if n == 0:
+            _attachments(activity)
+    return thread
+
+
+def _participants(
+    activity: Activity, sender: tuple[str, str], receiver: tuple[str, str], contact: Contact | None
+) -> None:
+    for role, (name, email) in (("from", sender), ("to", receiver)):
+        known = contact is not None and email == contact.email1
+        Participant.objects.create(
+            activity=activity, role=role, email=email, name=name, record_kind=RecordKind.CONTACT if known else "",
+            record_id=contact.pk if known and contact else None,
+        )  # fmt: skip
+    Participant.objects.create(
+        activity=activity, role="cc", email="info@shared.example", name="Reception", ambiguous=True
+    )
+
+
+def _attachments(activity: Activity) -> None:
+    parts = (
+        ("offer 2026.pdf", "application/pdf", b"%PDF-1.7 offer", False, ""),
+        ("logo.png", "image/png", DOT, True, "logo@example"),
+    )
+    for position, (name, kind, data, inline, content_id) in enumerate(parts):
+        Attachment.objects.create(
+            activity=activity, position=position, name=name, content_type=kind, size=len(data), sha256=blobs.put(data),
+            inline=inline, content_id=content_id,
+        )  # fmt: skip
+    Attachment.objects.create(
+        activity=activity, position=2, name="video.mp4", content_type="video/mp4", size=900_000_000, missing="too_large"
+    )
+
+
+def _refusals(scene: Scene) -> None:
+    inbox = Folder.objects.get(mailbox=scene.box, role=FolderRole.INBOX)
+    reasons = ("not_a_reply", "internal", "automated", "no_record", "private", "blocked")
+    ItemDecision.objects.bulk_create(
+        ItemDecision(
+            mailbox=scene.box, folder=inbox, item_id=f"refused-{n}", outcome=ItemDecision.Outcome.REFUSED,
+            reason=reasons[n % len(reasons)], decided_at=scene.now - timedelta(minutes=13 * n + 4),
+        )
+        for n in range(70)
+    )  # fmt: skip

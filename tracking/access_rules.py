@@ -1,0 +1,88 @@
+"""Who may read tracked mail and records.
+
+Mail: the owner of a mailbox that holds it, and people with the privilege to read every thread. A thread shows exactly
+those of its messages that the person may read. Decisions and failures go with their mailbox: they say nothing of the
+mail itself. Records: their owner, and people with the privilege to read every record; on every route, matching of
+addresses included (design §4).
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from mailboxes.models import Mailbox
+from security import privileges
+from security.access import register, visible
+from security.models import User
+from tracking.models import (
+    Account,
+    Activity,
+    Attachment,
+    Case,
+    Contact,
+    EmailBody,
+    Holder,
+    ItemDecision,
+    ItemFailure,
+    Lead,
+    Opportunity,
+    Participant,
+    Thread,
+)
+from tracking.models.record import Owned
+
+Record = TypeVar("Record", bound=Owned)
+
+
+def _reads_all(user: User) -> bool:
+    return user.has_perm(privileges.READ_ALL_THREADS)
+
+
+def _activities(user: User) -> QuerySet[Activity]:
+    if _reads_all(user):
+        return Activity.objects.all()
+    return Activity.objects.filter(Exists(Holder.objects.filter(activity=OuterRef("pk"), mailbox__owner=user)))
+
+
+def _threads(user: User) -> QuerySet[Thread]:
+    if _reads_all(user):
+        return Thread.objects.all()
+    return Thread.objects.filter(Exists(_activities(user).filter(thread=OuterRef("pk"))))
+
+
+def _of_activity(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
+    def rule(user: User) -> QuerySet[Any]:
+        rows: QuerySet[Any] = model._default_manager.all()
+        if _reads_all(user):
+            return rows
+        holding = Holder.objects.filter(activity=OuterRef("activity"), mailbox__owner=user)
+        return rows.filter(Exists(holding))
+
+    return rule
+
+
+def _of_mailbox(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
+    def rule(user: User) -> QuerySet[Any]:
+        rows: QuerySet[Any] = model._default_manager.all()
+        return rows.filter(mailbox__in=visible(user, Mailbox).order_by().values("pk"))
+
+    return rule
+
+
+def _records(model: type[Record]) -> Callable[[User], QuerySet[Record]]:
+    def rule(user: User) -> QuerySet[Record]:
+        rows: QuerySet[Record] = model._default_manager.all()
+        return rows if user.has_perm(privileges.READ_ALL_RECORDS) else rows.filter(owner=user)
+
+    return rule
+
+
+register(Activity, _activities)
+register(Thread, _threads)
+for _model in (EmailBody, Participant, Attachment):
+    register(_model, _of_activity(_model))
+for _of in (ItemDecision, ItemFailure, Holder):
+    register(_of, _of_mailbox(_of))
+for _kind in (Account, Contact, Lead, Opportunity, Case):
+    register(_kind, _records(_kind))

@@ -1,0 +1,22 @@
+"""Addresses of the pages of threads, decisions and records."""
+
+from django.urls import path
+
+from tracking import views_mailbox, views_records, views_threads
+
+urlpatterns = [
+    path("threads/", views_threads.threads, name="threads"),
+    path("threads/export/", views_threads.threads_csv, name="threads_csv"),
+    path("threads/<int:pk>/", views_threads.thread, name="thread"),
+    path("messages/<int:pk>/body/", views_threads.message_body, name="message_body"),
+    path("attachments/<int:pk>/", views_threads.attachment, name="attachment"),
+    path("delays/", views_threads.delay_page, name="delays"),
+    path("mailboxes/<int:pk>/decisions/", views_mailbox.decisions, name="decisions"),
+    path("mailboxes/<int:pk>/decisions/export/", views_mailbox.decisions_csv, name="decisions_csv"),
+    path("mailboxes/<int:pk>/set-aside/", views_mailbox.quarantine, name="quarantine"),
+    path("mailboxes/<int:pk>/sync/", views_mailbox.sync_now, name="sync_now"),
+    path("records/", views_records.records, name="records"),
+    path("records/<slug:kind>/", views_records.records_of, name="records_of"),
+    path("records/<slug:kind>/export/", views_records.records_csv, name="records_csv"),
+    path("records/<slug:kind>/<int:pk>/", views_records.record, name="record"),
+]
