@@ -19,6 +19,8 @@ SERVER_MISCONFIGURED: Final = (30, 300)
 THROTTLED: Final = (30, 600)
 OUR_FAULT_FIRST: Final = 15
 MAILBOX_FIRST: Final = 30
+# What failed on our side: the mailbox is neither unreachable nor to blame.
+OURS: Final = frozenset({"internal_error", "out_of_time", "database_gone", "disk_full", "lease_lost"})
 # A mailbox that alone says "the server is unavailable" this often, while others are served, is taken to mean itself.
 ALONE = 2
 
@@ -38,7 +40,7 @@ def growing(first: float, longest: float, failures: int) -> float:
     return min(longest, first * 2.0 ** min(failures, 30))
 
 
-def hold_for(  # noqa: PLR0913 -- everything the answer depends on, all by name
+def hold_for(
     error: ProviderError,
     *,
     now: datetime,
@@ -88,6 +90,6 @@ def _pace(error: ProviderError, server: bool, bounds: Bounds) -> tuple[State, fl
         if error.kind is Kind.TRANSIENT:
             return State.WAITING_FOR_SERVER, *SERVER_PROBES
         return State.UNREACHABLE, *SERVER_MISCONFIGURED
-    if error.kind is Kind.BUG:
+    if error.kind is Kind.BUG or error.code in OURS:
         return State.DEGRADED, OUR_FAULT_FIRST, bounds.usual
     return State.UNREACHABLE, min(MAILBOX_FIRST, bounds.usual), bounds.usual

@@ -11,15 +11,19 @@ class OurFault(ProviderError):
     code = "internal_error"
 
 
-class OutOfTime(OurFault):
+class OutOfTime(ProviderError):
     """The job reached its time limit in the middle of this run."""
 
+    kind = Kind.TRANSIENT
+    scope = Scope.MAILBOX
     code = "out_of_time"
 
 
-class DatabaseGone(OurFault):
+class DatabaseGone(ProviderError):
     """The database could not be reached in the middle of this run."""
 
+    kind = Kind.TRANSIENT
+    scope = Scope.MAILBOX
     code = "database_gone"
 
 

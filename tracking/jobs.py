@@ -17,12 +17,12 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
-from mailboxes.connection import open_provider
 from redis.exceptions import RedisError
 from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
+from mailboxes.connection import open_provider
 from mailboxes.models import Folder, Run, ServerProfile, SyncProfile
 from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.port import MailProvider
@@ -69,6 +69,7 @@ class Batch:
         self._ids, self._worker, self._clock = run_ids, worker, clock
         self._left: list[Run] = []
         self._current: Run | None = None
+        self._shown: Run | None = None
         self._done: dict[int, Done] = {}
         self._folders: dict[int, list[Folder]] = {}
         self._beaten_at = self._written_at = clock()
@@ -168,17 +169,20 @@ class Batch:
     def _beat(self) -> None:
         """Keep the leases of everything still in hand; raises `LeaseLost` when the current run's is gone."""
         now, current = self._clock(), self._current
-        period = timedelta(seconds=settings.LEASE_SECONDS / 4)
-        due = now - self._beaten_at >= period
-        if current is not None and current.started_at is not None and self._beaten_at < current.started_at:
-            due = due or now - current.started_at >= timedelta(seconds=SHOW_SECONDS)
-        if not due:
+        if now - self._beaten_at < timedelta(seconds=settings.LEASE_SECONDS / 4) and not self._to_be_shown(now):
             return
-        self._beaten_at = now
+        self._beaten_at, self._shown = now, current
         kept = runs.heartbeat([*self._left, *(done.run for done in self._done.values())], current, now)
         self._left = [run for run in self._left if run.pk in kept or run is current]
         if current is not None and current.pk not in kept:
             raise LeaseLost
+
+    def _to_be_shown(self, now: datetime) -> bool:
+        """Return whether the current run takes long enough to be shown as running, and is not yet."""
+        current = self._current
+        if current is None or current is self._shown or current.started_at is None:
+            return False
+        return now - current.started_at >= timedelta(seconds=SHOW_SECONDS)
 
     # -- settle
 
