@@ -83,12 +83,17 @@ def _compares(element: etree._Element, compare: Callable[[Any, Any], bool]) -> T
 
 
 def _holds(compare: Callable[[Any, Any], bool], left: str, right: str) -> bool:
-    for reading in (float, _moment):
+    for reading in (_number, _moment):
         try:
             return compare(reading(left), reading(right))
         except ValueError:
             continue
     return compare(left.casefold(), right.casefold())
+
+
+def _number(text: str) -> float:
+    # A truth value is written as a word or as a digit.
+    return float({"true": "1", "false": "0"}.get(text, text))
 
 
 def _moment(text: str) -> datetime:
