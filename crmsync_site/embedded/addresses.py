@@ -16,8 +16,9 @@ POSTGRES_PORT = 5432  # only a part of the socket's file name
 # sun_path holds 108 bytes with its terminating zero on Linux and 104 on macOS (unix(7), unix(4)).
 _SOCKET_PATH_LIMIT = 103
 _LONGEST_SOCKET_NAME = f"/postgres/.s.PGSQL.{POSTGRES_PORT}"
-# libpq reads a comma in a host as a list of hosts, and PostgreSQL's own setting is such a list as well.
-_PLAIN = re.compile(r"[\w/. +=@-]+", re.ASCII)
+# libpq reads a comma in a host as a list of hosts, and PostgreSQL's own setting is such a list as well; redis-py splits
+# what Valkey says of a client, its socket's path included, at blanks and equals signs.
+_PLAIN = re.compile(r"[\w/.+@-]+", re.ASCII)
 
 
 def var_folder() -> Path:

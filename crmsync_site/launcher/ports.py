@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 _HOST = "127.0.0.1"
+_PATIENCE_SECONDS = 5.0
 
 
 def is_free(port: int) -> bool:
@@ -40,7 +41,7 @@ def remembered(file: Path) -> int:
     """Return the port written in `file` if it is free (soon), else choose a free one and write it there."""
     with contextlib.suppress(OSError, ValueError):
         port = int(file.read_text())
-        if wait_free(port, 3.0):
+        if wait_free(port, _PATIENCE_SECONDS):
             return port
     with socket.socket() as probe:
         probe.bind((_HOST, 0))

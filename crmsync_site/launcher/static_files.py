@@ -6,12 +6,12 @@ from pathlib import Path
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
-_MARK = "static.collected"
+MARK = "static.collected"
 
 
 def collect_if_changed(var: Path) -> bool:
     """Collect into STATIC_ROOT unless nothing changed since the last time; return whether it was done."""
-    mark = var / _MARK
+    mark = var / MARK
     state = _fingerprint()
     if mark.is_file() and mark.read_text() == state:
         return False

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from crmsync_site.embedded import services
+from crmsync_site.embedded import preparation, services
+from crmsync_site.embedded.files import write_private
+from crmsync_site.launcher import static_files
 from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_until
 
 
@@ -43,6 +45,33 @@ def var(empty_var: Path, cluster: Path) -> Path:
     """A CRMSYNC_VAR whose servers were started before."""
     subprocess.run(["cp", "-a", cluster, empty_var], check=True)
     return empty_var
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Path]:
+    """An installation that is migrated and has its static files: what every launcher would otherwise do first."""
+    folder = Path(tempfile.mkdtemp(prefix="crmsync-i-", dir=Path(os.environ["CRMSYNC_TEST_VAR"]).parent))
+    for command in ("prepare", "collectstatic --noinput --verbosity=0"):
+        subprocess.run(
+            [sys.executable, PROJECT / "manage.py", *command.split()],
+            env=environment(folder),
+            check=True,
+            capture_output=True,
+        )
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def install(installation: Path) -> Callable[[Path], None]:
+    """Make a folder a copy of the installation."""
+
+    def copy(var: Path) -> None:
+        subprocess.run(["cp", "-a", f"{installation}/.", var], check=True)
+        write_private(var / preparation.MARK, preparation._fingerprint(var))
+        write_private(var / static_files.MARK, static_files._fingerprint())
+
+    return copy
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import get_commands
 from django.core.management.base import BaseCommand, CommandError
 
 from crmsync_site.embedded import preparation, services
@@ -85,11 +84,9 @@ def launch(var: Path, port: int, console: Console, *, demo: bool, stop_with_pare
         preparation.prepare(var)
         if static_files.collect_if_changed(var):
             console.say("Static files were collected.")
-        known = get_commands()
-        sign_ins = _start_sandbox(var, supervisor) if demo and "sandbox" in known else []
+        sign_ins = _start_sandbox(var, supervisor) if demo else []
         supervisor.start(programs.web(port))
-        if "dispatch" in known:
-            supervisor.start(programs.dispatcher())
+        supervisor.start(programs.dispatcher())
         for worker in programs.workers():
             supervisor.start(worker)
         supervisor.wait_for(lambda: _site_answers(port), _READY_SECONDS, "The first answer of the site")
@@ -112,7 +109,7 @@ def _start_sandbox(var: Path, supervisor: Supervisor) -> list[str]:
     port = ports.remembered(var / "sandbox" / "port")
     supervisor.start(programs.sandbox(var, port))
     supervisor.wait_for(lambda: ports.answers(port), _SANDBOX_SECONDS, "The first answer of the sandbox Exchange")
-    return supervisor.run_to_end(programs.demo(port)) if "demo" in get_commands() else []
+    return supervisor.run_to_end(programs.demo(port))
 
 
 def _site_answers(port: int) -> bool:
