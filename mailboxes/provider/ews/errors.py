@@ -92,7 +92,7 @@ CODES: Final[dict[str, _Row]] = {
         _Row(AccessRefused, "impersonation_refused"),
         "ErrorImpersonateUserDenied", "ErrorImpersonationDenied", "ErrorImpersonationFailed",
     ),
-    **_rows(_Row(AccessRefused, "ews_forbidden", Scope.SERVER), "ErrorOrganizationAccessBlocked"),
+    **_rows(_Row(AccessRefused, "ews_ended_online", Scope.SERVER), "ErrorOrganizationAccessBlocked"),
     **_rows(_Row(AccessRefused, "access_refused"), "ErrorAccessDenied", "ErrorDelegateNoUser", "ErrorNotDelegate"),
     **_rows(
         _Row(Misconfigured, "access_type_wrong", Scope.CREDENTIAL),
@@ -220,7 +220,6 @@ _LOW: Final[tuple[tuple[tuple[type[BaseException], ...], _Row], ...]] = (
     ((NoFreeSession,), _Row(Unavailable, "timed_out")),
     ((ssl.SSLCertVerificationError,), _Row(Misconfigured, "certificate_untrusted")),
     ((RedirectError,), _Row(Misconfigured, "redirected")),
-    ((requests.TooManyRedirects,), _Row(Misconfigured, "redirected", Scope.CREDENTIAL)),
     ((AutoDiscoverError,), _Row(Misconfigured, "autodiscover_failed")),
     ((ProxyError, requests.exceptions.ProxyError), _Row(Misconfigured, "proxy_refused")),
     ((NameResolutionError, socket.gaierror), _Row(Unavailable, "name_unresolved")),

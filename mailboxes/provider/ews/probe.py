@@ -88,7 +88,7 @@ def offer(url: str, reach: Reach, mailbox: str) -> Offer:
             session.trust_env = False
             session.proxies = requests.utils.get_environ_proxies(url)
             for scheme in ("https://", "http://"):
-                session.mount(scheme, GuardedAdapter(reach, private=reach.allowed(url).private))
+                session.mount(scheme, GuardedAdapter(reach, url))
             response = session.post(
                 url,
                 data=body,

@@ -1,17 +1,15 @@
 """What exchangelib 5.6.0 gets wrong for a program that runs for months, repaired in one place.
 
 Nothing of exchangelib is changed in place except what its own module-level state makes unavoidable (time zone ids, the
-autodiscover cache, its log); everything else is a subclass. `UPSTREAM` holds a fingerprint of every function that a
-repair replaces or relies on: a test fails when a new version of exchangelib touches one, and then the repair is to be
-looked at again, not the fingerprint.
+autodiscover cache, its log); everything else is a subclass. Each repair has a test that shows the fault in the version
+that is installed, and the tests hold a fingerprint of every function a repair replaces or relies on: when a new version
+of exchangelib touches one, it is the repair that is to be looked at again.
 
 Two faults are avoided by not using the code at all, since `answers` reads for us: answers fed to the XML parser one
 byte per step (`EWSService._get_soap_parts`), and one item with an unexpected error costing all the others
 (`EWSService._get_element_container`). Their tests prove that the faults are still there.
 """
 
-import hashlib
-import inspect
 import logging
 import os
 import stat
@@ -21,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -32,7 +30,6 @@ from exchangelib.configuration import Configuration
 from exchangelib.credentials import BaseOAuth2Credentials, OAuth2Credentials
 from exchangelib.errors import SessionPoolMaxSizeReached, TransportError, UnknownTimeZone
 from exchangelib.protocol import BaseProtocol, CachingProtocol, FailFast
-from exchangelib.services.common import EWSService
 from exchangelib.transport import DEFAULT_HEADERS
 from requests_oauthlib import OAuth2Session
 
@@ -125,14 +122,18 @@ class RepairedProtocol(BaseProtocol):  # type: ignore[misc]  # exchangelib has n
         )
         session.headers.update(DEFAULT_HEADERS)
         session.headers["User-Agent"] = self.USERAGENT
-        session.max_redirects = 0
+        session.get_redirect_target = _no_redirect  # type: ignore[method-assign]  # for this session only
         session.trust_env = False  # asked once, below, instead of at every request
         session.proxies = requests.utils.get_environ_proxies(prefix)
         session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         session.adapters.clear()
         for url in filter(None, (prefix, oauth2_token_endpoint)):
-            session.mount(_origin(url), GuardedAdapter(self._reach, private=self._reach.allowed(url).private))
+            session.mount(_origin(url), GuardedAdapter(self._reach, url))
         return session
+
+
+def _no_redirect(_response: requests.Response) -> None:
+    return None
 
 
 def _origin(url: str) -> str:
@@ -260,33 +261,3 @@ def private_autodiscover_cache() -> Path:
         autodiscover_cache.AUTODISCOVER_PERSISTENT_STORAGE = folder / "cache"
         autodiscover.clear_cache()
     return Path(autodiscover_cache.AUTODISCOVER_PERSISTENT_STORAGE)
-
-
-# -- the guard --------------------------------------------------------------------------------------------------------
-
-_WATCHED: Final[dict[str, Any]] = {
-    "BaseProtocol.get_session": BaseProtocol.get_session,
-    "BaseProtocol.increase_poolsize": BaseProtocol.increase_poolsize,
-    "BaseProtocol.release_session": BaseProtocol.release_session,
-    "BaseProtocol.retire_session": BaseProtocol.retire_session,
-    "BaseProtocol.renew_session": BaseProtocol.renew_session,
-    "BaseProtocol.refresh_credentials": BaseProtocol.refresh_credentials,
-    "BaseProtocol.create_session": BaseProtocol.create_session,
-    "BaseProtocol.create_oauth2_session": BaseProtocol.create_oauth2_session,
-    "BaseProtocol.raw_session": BaseProtocol.raw_session.__func__,
-    "BaseOAuth2Credentials.session_params": BaseOAuth2Credentials.session_params,
-    "FailFast.raise_response_errors": FailFast.raise_response_errors,
-    "EWSTimeZone.from_ms_id": _upstream_from_ms_id,
-    "EWSService._get_soap_parts": EWSService._get_soap_parts.__func__,
-    "EWSService._get_element_container": EWSService._get_element_container,
-    "EWSService._get_exception": EWSService._get_exception,
-    "autodiscover.cache.shelve_filename": autodiscover_cache.shelve_filename,
-    "util.post_ratelimited": util.post_ratelimited,
-}
-
-UPSTREAM: Final[dict[str, str]] = {}
-
-
-def fingerprints() -> dict[str, str]:
-    """Return a short hash of the source of every upstream function that a repair depends on."""
-    return {name: hashlib.sha256(inspect.getsource(f).encode()).hexdigest()[:16] for name, f in _WATCHED.items()}

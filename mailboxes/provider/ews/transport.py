@@ -126,26 +126,25 @@ class _PrivateTlsPool(HTTPSConnectionPool):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """One connection to one of the hosts in `reach`; requests for any other are refused.
+    """One connection to the host of `url`; requests for a host that is not in `reach` are refused."""
 
-    Whether a private address is allowed is a property of the listed host, and one adapter serves one host.
-    """
-
-    def __init__(self, reach: Reach, *, private: bool) -> None:
+    def __init__(self, reach: Reach, url: str) -> None:
         self._reach = reach
-        self._private = private
+        self._private = reach.allowed(url).private
+        # Reading the public authorities takes 20 ms, which plain HTTP need not pay for.
+        self._tls: dict[str, Any] = {"ssl_context": reach.tls()} if url.startswith("https") else {}
         super().__init__(pool_connections=1, pool_maxsize=1, pool_block=True, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool with our connections and our trust."""
-        super().init_poolmanager(*args, ssl_context=self._reach.tls(), **kwargs)
+        super().init_poolmanager(*args, **{**kwargs, **self._tls})
         self.poolmanager.pool_classes_by_scheme = (
             {"http": _PrivatePool, "https": _PrivateTlsPool} if self._private else {"http": _Pool, "https": _TlsPool}
         )
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return the manager for an outgoing proxy, with the same trust."""
-        return super().proxy_manager_for(proxy, **{"ssl_context": self._reach.tls(), **kwargs})
+        return super().proxy_manager_for(proxy, **{**self._tls, **kwargs})
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send, unless the URL is out of reach (`EgressRefused`)."""
