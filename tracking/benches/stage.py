@@ -1,0 +1,103 @@
+"""What happens inside a scratch installation: mailboxes are connected, and synced by a real worker as in everyday life.
+
+The dispatcher's own code hands out what is due, in its own batches, through the real queue; only that mailboxes become
+due is hurried along, for nobody wants to wait five minutes for each round.
+"""
+
+import time
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from mailboxes.adding import add_mailbox
+from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
+from mailboxes.states import Auth, Outcome, Track
+from security import egress
+from security.models import User
+from tracking.benches.children import ChildFailed
+from tracking.dispatcher import Dispatcher
+from tracking.presence import Watch
+from tracking.transport import RedisTransport
+
+_POLL_SECONDS = 0.02
+
+
+def connect(
+    name: str, url: str, *, username: str, password: str, impersonate: bool, auth: str = "basic"
+) -> ServerProfile:
+    """Add a server profile and allow its host."""
+    egress.allow(egress.Endpoint.of(url), by="bench", private=True)
+    return ServerProfile.objects.create(
+        name=name, url=url, auth=Auth(auth), username=username, secret=password, impersonate=impersonate
+    )
+
+
+def add(server: ServerProfile, addresses: Sequence[str]) -> list[Mailbox]:
+    """Add mailboxes that track everything, without exclusions, and switch them on."""
+    owner, _made = User.objects.get_or_create(username="bench", defaults={"is_superuser": True})
+    profile, _made = SyncProfile.objects.get_or_create(
+        name="bench", defaults={"exclude_internal": False, "exclude_automated": False}
+    )
+    now = timezone.now()
+    added = [
+        add_mailbox(address, server=server, owner=owner, track=Track.ALL, enable=True, by="bench", now=now)
+        for address in addresses
+    ]
+    Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in added]).update(sync_profile=profile)
+    return added
+
+
+class Stage:
+    """Mailboxes of a bench and the dispatcher that serves them. A worker has to run outside."""
+
+    def __init__(self, mailboxes: Sequence[Mailbox], *, patience_s: float = 300.0) -> None:
+        self._ids = [mailbox.pk for mailbox in mailboxes]
+        self._patience = patience_s
+        self._dispatcher = Dispatcher(RedisTransport(), clock=timezone.now, watcher=Watch())
+
+    def first_sync(self) -> None:
+        """Sync until every mailbox is up to date, backlogs included; raises `ChildFailed` when one fails or nothing moves."""
+        while self._rows().filter(first_sync_done=False).exists() or self._rows().filter(backlog=True).exists():
+            self._until_quiet()
+
+    def rounds(self, count: int) -> int:
+        """Have every mailbox synced `count` times, each time as one tick of the dispatcher hands it out; return the runs."""
+        before = self._finished().count()
+        for _round in range(count):
+            self._rows().update(due_at=timezone.now())
+            while self._rows().filter(due_at__lte=timezone.now()).exists():
+                self._until_quiet()
+        return self._finished().count() - before
+
+    def demand_full_pass(self) -> None:
+        """Make the next run of each mailbox a full pass, as if the last one was an hour ago."""
+        self._rows().update(full_pass_at=None)
+
+    def follow_all(self) -> None:
+        """Follow every folder that is no well-known one."""
+        Folder.objects.filter(mailbox__in=self._ids, role="other").update(followed=True)
+
+    def followed(self) -> int:
+        """Return how many folders are followed, in all mailboxes together."""
+        return Folder.objects.filter(mailbox__in=self._ids, followed=True).count()
+
+    # -- inside
+
+    def _rows(self) -> QuerySet[Mailbox]:
+        return Mailbox.objects.filter(pk__in=self._ids).order_by()
+
+    def _finished(self) -> QuerySet[Run]:
+        return Run.objects.filter(mailbox__in=self._ids, finished_at__isnull=False).order_by()
+
+    def _until_quiet(self) -> None:
+        """Dispatch once and wait until what was handed out is done."""
+        self._dispatcher.tick()
+        end = time.monotonic() + self._patience
+        while Run.objects.filter(finished_at=None).exists():
+            if time.monotonic() > end:
+                raise ChildFailed(f"The worker did not finish its runs within {self._patience:.0f} s.")
+            time.sleep(_POLL_SECONDS)
+        failed = self._finished().exclude(outcome__in=(Outcome.DONE, Outcome.PAUSED)).first()
+        if failed is not None:
+            raise ChildFailed(f"A run failed: {failed.error_code} {failed.error_detail}".strip())
