@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailboxes.sandbox import demo, statefile
+from mailboxes.sandbox.demo.pulse import Pulse
 from mailboxes.sandbox.loaders import Loaded, load_folder
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxError, SandboxStore
@@ -58,12 +59,17 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-counters", action="store_true", help="give no change counters, as some servers do not"
         )
+        parser.add_argument(
+            "--pulse", type=float, metavar="SECONDS", help="let a letter of the demo arrive anew every so many seconds"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON document when ready")
 
     def handle(self, *_: Any, **options: Any) -> None:
         wanted = [_pair(one) for group in options["mailbox"] for one in group]
         if not 0 <= options["port"] <= 65_535:
             raise CommandError(f"{options['port']} is no port", returncode=2)
+        if options["pulse"] is not None and options["pulse"] <= 0:
+            raise CommandError("--pulse takes a number of seconds above 0", returncode=2)
         state: Path | None = options["state"]
         store = self._store(state, empty=options["empty"])
         if options["no_counters"]:
@@ -83,6 +89,8 @@ class Command(BaseCommand):
             if state is not None:
                 stack.enter_context(statefile.Saver(store, state))
             stack.enter_context(server)
+            if options["pulse"]:
+                stack.enter_context(Pulse(store, options["pulse"]))
             self._tell(server, loaded, state, as_json=options["json"])
             stop.wait()
             self.stderr.write("sandbox: stopping")
