@@ -31,7 +31,14 @@ def environment(var: Path) -> dict[str, str]:
 
 def sandbox(var: Path, port: int) -> Program:
     """The sandbox Exchange; its mail is kept in a file between runs, and now and then a letter arrives."""
-    options = ["--port", str(port), "--state", var / "sandbox" / "state", "--pulse", str(_PULSE_SECONDS)]
+    options: list[str | Path] = [
+        "--port",
+        str(port),
+        "--state",
+        var / "sandbox" / "state",
+        "--pulse",
+        str(_PULSE_SECONDS),
+    ]
     return Program("sandbox", manage("sandbox", *options), patience=3.0)
 
 
