@@ -10,12 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crmsync_site.launcher import ports, static_files
+from crmsync_site.launcher import lock, ports, static_files
 from crmsync_site.launcher.errors import LauncherError
 from crmsync_site.launcher.lock import only_launcher
 from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_until
@@ -160,6 +161,22 @@ def test_one_launcher_per_var(tmp_path: Path) -> None:
         pass
     with only_launcher(tmp_path, "http://127.0.0.1:2/"):
         assert json.loads((tmp_path / "launcher.lock").read_text())["url"] == "http://127.0.0.1:2/"
+
+
+def test_a_launcher_that_stops_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_NOTICE_SECONDS", 0.0)
+    with ThreadPoolExecutor() as pool:
+        with only_launcher(tmp_path, "http://127.0.0.1:1/") as stopping:
+            stopping()
+
+            def next_one() -> str:
+                with only_launcher(tmp_path, "http://127.0.0.1:2/"):
+                    return "started"
+
+            waiting = pool.submit(next_one)
+            time.sleep(0.3)
+            assert not waiting.done()
+        assert waiting.result(10) == "started"
 
 
 def test_a_remembered_port_is_kept_while_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

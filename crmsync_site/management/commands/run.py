@@ -7,7 +7,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,9 @@ class Command(BaseCommand):
         console = Console(sys.stdout)
         try:
             state_folder(var)
-            with only_launcher(var, f"http://127.0.0.1:{port}/"), services_after_check(var, port):
-                launch(var, port, console, demo=not options["no_demo"], stop_with_parent=options["stop_with_parent"])
+            with only_launcher(var, f"http://127.0.0.1:{port}/") as stopping, services_after_check(var, port):
+                with_parent = bool(options["stop_with_parent"])
+                launch(var, port, console, stopping, demo=not options["no_demo"], with_parent=with_parent)
         except (LauncherError, ServiceError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -72,10 +73,15 @@ def services_after_check(var: Path, port: int) -> Iterator[None]:
         yield
 
 
-def launch(var: Path, port: int, console: Console, *, demo: bool, stop_with_parent: bool) -> None:
-    """Start everything in order, say when it is ready, keep it running; leaves by `KeyboardInterrupt` or an error."""
+def launch(
+    var: Path, port: int, console: Console, stopping: Callable[[], None], *, demo: bool, with_parent: bool
+) -> None:
+    """Start everything in order, say when it is ready, keep it running; leaves by `KeyboardInterrupt` or an error.
+
+    `stopping` is called when it begins to stop; `with_parent` has it stop when the process that started it is gone.
+    """
     parent = os.getppid()
-    die = dies_with_parent(signal.SIGTERM) if stop_with_parent else None
+    die = dies_with_parent(signal.SIGTERM) if with_parent else None
     if die is not None:
         die()
     console.say("crmsync is starting ...")
@@ -91,7 +97,7 @@ def launch(var: Path, port: int, console: Console, *, demo: bool, stop_with_pare
             supervisor.start(worker)
         supervisor.wait_for(lambda: _site_answers(port), _READY_SECONDS, "The first answer of the site")
         _say_ready(console, var, port, sign_ins)
-        while not (stop_with_parent and os.getppid() != parent):
+        while not (with_parent and os.getppid() != parent):
             supervisor.tend(_LOOK_SECONDS)
             if services.needed() and not services.running(var):
                 console.say("The embedded servers are gone and are started again.")
@@ -100,6 +106,7 @@ def launch(var: Path, port: int, console: Console, *, demo: bool, stop_with_pare
         # A second Ctrl-C means: now.
         signal.signal(signal.SIGINT, lambda *_: supervisor.hurry())
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stopping()
         console.say("Stopping ...")
         supervisor.stop()
 
