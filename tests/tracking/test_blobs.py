@@ -1,0 +1,41 @@
+"""The blob store: the same bytes once, nothing half-written, a clear error when they are not there."""
+
+import pytest
+
+from tracking import blobs
+
+
+@pytest.fixture(autouse=True)
+def _root(tmp_path, settings):
+    settings.BLOB_ROOT = tmp_path / "blobs"
+
+
+def files(root):
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_the_same_bytes_are_one_file(settings):
+    assert blobs.put(b"abc") == blobs.put(b"abc") != blobs.put(b"")
+    assert len(files(settings.BLOB_ROOT)) == 2
+    assert blobs.get(blobs.put(b"abc")) == b"abc"
+
+
+def test_a_file_that_was_cut_short_is_written_again():
+    digest = blobs.put(b"abc")
+    blobs.path_of(digest).write_bytes(b"a")
+    assert blobs.get(blobs.put(b"abc")) == b"abc"
+
+
+def test_a_failed_write_leaves_nothing_behind(settings, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        blobs.put(b"abc")
+    assert files(settings.BLOB_ROOT) == []
+
+
+def test_a_missing_blob_is_an_error():
+    with pytest.raises(FileNotFoundError):
+        blobs.get("0" * 64)
