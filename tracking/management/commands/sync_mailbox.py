@@ -92,7 +92,8 @@ def counts(report: RunReport) -> dict[str, Any]:
 
 
 def _next(run: Run) -> dict[str, Any]:
-    return {"next_interval_s": run.interval_s, "reason": in_words(run.interval_reason)}
+    # 0: nothing happens before a person acts.
+    return {"next_interval_s": run.interval_s or None, "reason": in_words(run.interval_reason)}
 
 
 def _words(mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> str:
