@@ -25,9 +25,8 @@ COLUMNS = (
     Column("state", gettext_lazy("Intent and state"), ("intent", "state")),
     Column("synced", gettext_lazy("Last success"), ("synced_at",)),
     Column("due", gettext_lazy("Next run"), ("due_at",)),
-    Column("items", gettext_lazy("24 h: tracked / refused"), numeric=True),
+    Column("items", gettext_lazy("Tracked / refused, 24 h"), numeric=True),
     Column("quarantined", gettext_lazy("Quarantined"), numeric=True),
-    Column("issue", gettext_lazy("Issue"), ("issue_code",)),
 )
 
 
@@ -98,7 +97,7 @@ def clock(at: datetime) -> str:
     """Return the time of day, with the date when it is not today."""
     local = timezone.localtime(at)
     time = f"{local:%H:%M}"
-    return time if local.date() == timezone.localdate() else f"{date_format(local, 'SHORT_DATE_FORMAT')} {time}"
+    return time if local.date() == timezone.localdate() else f"{date_format(local, 'j M')} {time}"
 
 
 def mailboxes(person: Person) -> QuerySet[Mailbox]:

@@ -126,12 +126,12 @@ def _mailboxes(scene: Scene, others: int) -> None:
     profile = SyncProfile.objects.create(name="Everybody", internal_domains="tramuntana.example")
     for name in ("anna", "bruno"):
         address = f"{name}.{scene.people[name].last_name.lower()}@tramuntana.example"
-        scene.boxes[name] = _mailbox(now, address, main, scene.people[name], profile, State.IDLE, Intent.ON)
+        scene.boxes[name] = make_mailbox(now, address, main, scene.people[name], profile, State.IDLE, Intent.ON)
     for n in range(others):
         name, state, intent, issue = _OTHERS[n % len(_OTHERS)]
         name = name if n < len(_OTHERS) else f"{name}.{n}"
         owner = scene.people["fina"]
-        box = _mailbox(
+        box = make_mailbox(
             now, f"{name}@tramuntana.example", old if n % 3 == 2 else main, owner, profile, state, intent, issue
         )
         scene.boxes[name] = box
@@ -142,14 +142,14 @@ def _mailboxes(scene: Scene, others: int) -> None:
             )  # fmt: skip
 
 
-def _mailbox(
+def make_mailbox(
     now: datetime,
     address: str,
     server: ServerProfile,
     owner: User,
     profile: SyncProfile,
-    state: str,
-    intent: str,
+    state: str = State.IDLE,
+    intent: str = Intent.ON,
     issue: str = "",
 ) -> Mailbox:
     spread = zlib.crc32(address.encode()) % 240
@@ -215,9 +215,11 @@ def _runs(scene: Scene) -> None:
 
 
 def _promise(scene: Scene) -> None:
-    for n in range(1, 7 * 24 * 12):
-        begins_at = scene.now.replace(second=0, microsecond=0) - timedelta(minutes=scene.now.minute % 5 + 5 * n)
-        PromiseBucket.objects.create(begins_at=begins_at, gaps=14, kept=13 if n in {40, 41, 300} else 14)
+    begun = scene.now.replace(second=0, microsecond=0) - timedelta(minutes=scene.now.minute % 5)
+    PromiseBucket.objects.bulk_create(
+        PromiseBucket(begins_at=begun - timedelta(minutes=5 * n), gaps=14, kept=13 if n in {40, 41, 300} else 14)
+        for n in range(1, 7 * 24 * 12)
+    )
     late = scene.boxes.get("karim.haddad", scene.box)
     LateGap.objects.create(
         mailbox=late, since=scene.now - timedelta(hours=5), until=scene.now - timedelta(hours=4, minutes=40), bound_s=720,
@@ -277,31 +279,47 @@ def make_thread(
     thread = Thread.objects.create(
         subject=subject, first_at=last - timedelta(hours=messages - 1), last_at=last, messages=messages
     )
+    for n in range(messages):
+        add_message(scene, thread, box, n, contact, at=last - timedelta(hours=messages - 1 - n), deal=deal)
+    return thread
+
+
+def add_message(
+    scene: Scene,
+    thread: Thread | None,
+    box: Mailbox,
+    n: int,
+    contact: Contact | None,
+    *,
+    at: datetime | None = None,
+    deal: Opportunity | None = None,
+) -> Activity:
+    """Track the `n`th message of a thread, held by `box`; odd ones are sent, even ones received."""
+    assert thread is not None
+    at = at or scene.now - timedelta(minutes=n)
     inbox = Folder.objects.get(mailbox=box, role=FolderRole.INBOX)
     stranger = ("Pau Riera", contact.email1) if contact else ("Somebody Else", "somebody@else.example")
     us = (str(box.owner), box.address)
-    for n in range(messages):
-        at = last - timedelta(hours=messages - 1 - n)
-        outgoing = n % 2 == 1
-        sender, receiver = (us, stranger) if outgoing else (stranger, us)
-        key = f"{zlib.crc32(f'{box.pk}{subject}{n}'.encode()):064x}"
-        activity = Activity.objects.create(
-            thread=thread, message_key=key, message_id=f"<{key}@example>", owner=box.owner, tracked_at=at + timedelta(seconds=70 + 40 * n),
-            correlation=Correlation.REPLY_HEADERS if n else Correlation.NONE, received_at=at, sent_at=at, size=18_000,
-            direction=Direction.OUTGOING if outgoing else Direction.INCOMING, subject=f"Re: {subject}" if n else subject,
-            sender_email=sender[1], sender_name=sender[0], has_attachments=n == 0,
-            regarding_kind=RecordKind.OPPORTUNITY if deal else "", regarding_id=deal.pk if deal else None,
-        )  # fmt: skip
-        EmailBody.objects.create(activity=activity, html="" if outgoing else HTML, text=TEXT if outgoing else "")
-        _participants(activity, sender, receiver, contact)
-        Holder.objects.create(activity=activity, mailbox=box, folder=inbox, item_id=f"item-{key}", since=at)
-        ItemDecision.objects.create(
-            mailbox=box, folder=inbox, item_id=f"item-{key}", outcome=ItemDecision.Outcome.TRACKED, activity=activity,
-            reason="reply_to_tracked" if n else "from_record", facts={} if n else {"kind": "contact"}, decided_at=activity.tracked_at,
-        )  # fmt: skip
-        if n == 0:
-            _attachments(activity)
-    return thread
+    outgoing = n % 2 == 1
+    sender, receiver = (us, stranger) if outgoing else (stranger, us)
+    key = f"{zlib.crc32(f'{box.pk} {thread.pk} {n} {at}'.encode()):064x}"
+    activity = Activity.objects.create(
+        thread=thread, message_key=key, message_id=f"<{key}@example>", owner=box.owner, tracked_at=at + timedelta(seconds=70 + 40 * n),
+        correlation=Correlation.REPLY_HEADERS if n else Correlation.NONE, received_at=at, sent_at=at, size=18_000,
+        direction=Direction.OUTGOING if outgoing else Direction.INCOMING, subject=f"Re: {thread.subject}" if n else thread.subject,
+        sender_email=sender[1], sender_name=sender[0], has_attachments=not outgoing,
+        regarding_kind=RecordKind.OPPORTUNITY if deal else "", regarding_id=deal.pk if deal else None,
+    )  # fmt: skip
+    EmailBody.objects.create(activity=activity, html="" if outgoing else HTML, text=TEXT if outgoing else "")
+    _participants(activity, sender, receiver, contact)
+    Holder.objects.create(activity=activity, mailbox=box, folder=inbox, item_id=f"item-{key}", since=at)
+    ItemDecision.objects.create(
+        mailbox=box, folder=inbox, item_id=f"item-{key}", outcome=ItemDecision.Outcome.TRACKED, activity=activity,
+        reason="reply_to_tracked" if n else "from_record", facts={} if n else {"kind": "contact"}, decided_at=activity.tracked_at,
+    )  # fmt: skip
+    if not outgoing:
+        _attachments(activity)
+    return activity
 
 
 def _participants(

@@ -1,4 +1,4 @@
-"""What tracking adds to the pages of a mailbox: decisions with their reasons, items set aside, the run asked for."""
+"""What tracking adds to the pages of a mailbox: decisions with their reasons, failed items, the run asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,22 +52,22 @@ def decision_rows(person: Person, found: Sequence[ItemDecision]) -> list[Decisio
 
 
 @dataclass(frozen=True, slots=True)
-class AsideRow:
+class FailedRow:
     """An item that could not be read or stored, with what the catalogue says of its error."""
 
     failure: ItemFailure
     issue: Issue | None
 
 
-def set_aside(person: Person, mailbox: Mailbox, *, healed: bool) -> QuerySet[ItemFailure]:
+def failed(person: Person, mailbox: Mailbox, *, healed: bool) -> QuerySet[ItemFailure]:
     """Return the items of a mailbox that failed: those that still do, or those that healed."""
     found = visible(person, ItemFailure).filter(mailbox=mailbox, resolved_at__isnull=not healed)
     return found.select_related("folder").defer("folder__cursor")
 
 
-def aside_rows(found: Sequence[ItemFailure]) -> list[AsideRow]:
-    """Return items set aside as a table shows them."""
-    return [AsideRow(failure, issue_of(failure.code, failure.detail)) for failure in found]
+def failed_rows(found: Sequence[ItemFailure]) -> list[FailedRow]:
+    """Return failed items as a table shows them."""
+    return [FailedRow(failure, issue_of(failure.code, failure.detail)) for failure in found]
 
 
 @dataclass(frozen=True, slots=True)

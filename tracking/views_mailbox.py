@@ -1,4 +1,4 @@
-"""Tracking's pages of a mailbox: decisions with reasons, items set aside, *Sync now*."""
+"""Tracking's pages of a mailbox: decisions with reasons, failed items, *Sync now*."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -71,13 +71,13 @@ def decisions_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @require_GET
-def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
+def failed_items(request: HttpRequest, pk: int) -> HttpResponse:
     """List the items of a mailbox that could not be read or stored: those that still cannot, or those that healed."""
     mailbox, context = _context(request, pk)
     healed = request.GET.get("healed") == "1"
-    page = keyset(request.GET, mailbox_pages.set_aside(signed_in(request), mailbox, healed=healed), field="last_at")
-    context |= {"healed": healed, "page": page, "rows": mailbox_pages.aside_rows(page.rows)}
-    return render(request, "tracking/quarantine.html", context)
+    page = keyset(request.GET, mailbox_pages.failed(signed_in(request), mailbox, healed=healed), field="last_at")
+    context |= {"healed": healed, "page": page, "rows": mailbox_pages.failed_rows(page.rows)}
+    return render(request, "tracking/failed_items.html", context)
 
 
 @require_http_methods(["GET", "POST"])

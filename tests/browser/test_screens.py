@@ -32,7 +32,7 @@ def addresses(scene: Scene) -> dict[str, str]:
         "mailbox-stopped": stopped,
         "runs": f"{box}runs/",
         "decisions": f"{box}decisions/",
-        "set-aside": f"{box}set-aside/",
+        "failed-items": f"{box}failed-items/",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",
         "delays": "/delays/",

@@ -69,16 +69,21 @@ def moment(value: datetime | None, now: datetime | None = None) -> SafeString | 
     if abs(seconds) < 5:
         words = _("now")
     elif seconds > 0:
-        words = _("%(time)s ago") % {"time": duration(seconds)} if seconds < 7 * _DAY else _date(value)
+        words = _("%(time)s ago") % {"time": duration(_coarse(seconds))} if seconds < 7 * _DAY else _date(value)
     else:
-        words = _("in %(time)s") % {"time": duration(-seconds)} if seconds > -7 * _DAY else _date(value)
+        words = _("in %(time)s") % {"time": duration(_coarse(-seconds))} if seconds > -7 * _DAY else _date(value)
     return format_html(
         '<time class="nowrap" datetime="{}" title="{}">{}</time>', value.isoformat(), exact(value), words
     )
 
 
+def _coarse(seconds: float) -> float:
+    """Return a length of time without what nobody asks for beside its largest unit."""
+    return seconds if seconds < 100 * _MINUTE else round(seconds / _HOUR) * _HOUR
+
+
 def _date(value: datetime) -> str:
-    return formats.date_format(timezone.localtime(value), "DATE_FORMAT")
+    return formats.date_format(timezone.localtime(value), "j M Y")
 
 
 @register.filter
@@ -101,6 +106,13 @@ def percent(share: float | None) -> str:
     hundredths = int(share * 10000 + 1e-6)
     places = 0 if hundredths % 100 == 0 else 2 if hundredths > 9900 else 1
     return f"{formats.number_format(hundredths / 100, places)} %"
+
+
+@register.filter
+def breakable(address: str) -> SafeString:
+    """Return a mail address that may be broken before its @ rather than anywhere."""
+    local, at, domain = address.rpartition("@")
+    return format_html("{}<wbr>{}{}", local, at, domain)
 
 
 @register.filter

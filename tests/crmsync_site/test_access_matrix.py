@@ -1,0 +1,149 @@
+"""Every address of the site times every kind of person: what each may see, and that what they may not does not exist.
+
+An address that is missing from the table fails the test, so that no page is added without somebody saying who may see it.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from tests import scene as scenes
+from tracking.models import Contact
+
+PEOPLE = ("anna", "bruno", "cleo", "dora", "emil", "fina")
+
+
+@dataclass(frozen=True)
+class Page:
+    """An address, and the people for whom it exists; for all others it answers `else_`."""
+
+    name: str
+    people: str = "anna bruno cleo dora emil fina"
+    args: tuple[str, ...] = ()
+    answer: int = 200
+    else_: int = 404
+    method: str = "get"
+    fragment: bool = False
+
+
+BOX, THREAD, BODY, FILE, RECORD, HIDDEN = "box", "thread", "message", "file", "record", "hidden"
+SEE_BOX = "anna dora fina"
+READ_ANNA = "anna emil fina"
+MATRIX = [
+    Page("overview"),
+    Page("mailboxes"),
+    Page("mailboxes_csv"),
+    Page("mailboxes_live", answer=204),
+    Page("mailbox", SEE_BOX, (BOX,)),
+    Page("mailbox_live", SEE_BOX, (BOX,)),
+    Page("runs", SEE_BOX, (BOX,)),
+    Page("runs_csv", SEE_BOX, (BOX,)),
+    Page("decisions", SEE_BOX, (BOX,)),
+    Page("decisions_csv", SEE_BOX, (BOX,)),
+    Page("failed_items", SEE_BOX, (BOX,)),
+    # Dora sees the mailbox but may start nothing.
+    Page("sync_now", "anna fina", (BOX,), else_=0, fragment=True),
+    Page("sync_now", "anna fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("threads"),
+    Page("threads_csv"),
+    Page("thread", READ_ANNA, (THREAD,)),
+    Page("thread", "bruno emil fina", (HIDDEN,)),
+    Page("message_body", READ_ANNA, (BODY,)),
+    Page("attachment", READ_ANNA, (FILE,)),
+    Page("delays"),
+    Page("records", answer=302),
+    Page("records_of", args=("contact",)),
+    Page("records_csv", args=("contact",)),
+    Page("record", READ_ANNA, ("contact", RECORD)),
+    Page("set_theme", answer=302, method="post"),
+    Page("set_language", answer=302, method="post"),
+    Page("sign_in", answer=302),
+    Page("sign_out", answer=302, method="post"),
+]
+# Without signing in: sign-in itself, the choice of theme and language, and how the installation is.
+OPEN = {"sign_in", "set_theme", "set_language", "health"}
+# Pages of others, tested with what they belong to.
+ELSEWHERE = {"health"}
+
+
+@pytest.fixture
+def scene(db: None) -> scenes.Scene:
+    return scenes.build(timezone.now(), others=3)
+
+
+def urls(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from urls(pattern.url_patterns)
+        else:
+            yield pattern.name or str(pattern.pattern)
+
+
+def address(page: Page, scene: scenes.Scene) -> str:
+    assert scene.thread
+    assert scene.hidden
+    first = scene.thread.activities.get(parent=None, subject="Offer for twelve pumps")
+    keys = {
+        BOX: scene.box.pk,
+        THREAD: scene.thread.pk,
+        HIDDEN: scene.hidden.pk,
+        BODY: first.pk,
+        FILE: first.attachments.get(position=0).pk,
+        RECORD: Contact.objects.get(last_name="Riera").pk,
+    }
+    return reverse(page.name, args=[keys.get(arg, arg) for arg in page.args])
+
+
+def ask(client: Client, page: Page, scene: scenes.Scene) -> int:
+    headers = {"HX-Request": "true"} if page.fragment else {}
+    return int(getattr(client, page.method)(address(page, scene), headers=headers).status_code)
+
+
+def test_every_address_stands_in_the_matrix() -> None:
+    assert set(urls(get_resolver().url_patterns)) - ELSEWHERE == {page.name for page in MATRIX}
+
+
+def test_people_see_what_the_matrix_says_and_nothing_else(scene: scenes.Scene, client: Client) -> None:
+    seen, expected = {}, {}
+    for username, page in itertools.product(PEOPLE, MATRIX):
+        client.force_login(scene.person(username))
+        here = username in page.people.split()
+        # What is seen but not allowed is refused (403); what is not seen does not exist (404).
+        otherwise = page.else_ or (403 if username in SEE_BOX.split() else 404)
+        key = f"{username}: {page.method} {page.name} {page.args}"
+        expected[key] = page.answer if here else otherwise
+        seen[key] = ask(client, page, scene)
+    assert seen == expected
+
+
+def test_strangers_are_sent_to_sign_in(scene: scenes.Scene, client: Client) -> None:
+    for page in MATRIX:
+        if page.name in OPEN:
+            continue
+        answer = getattr(client, page.method)(address(page, scene))
+        assert answer.status_code == 302, page.name
+        assert answer["Location"].startswith("/sign-in/?next="), page.name
+
+
+def test_people_who_were_switched_off_are_strangers(scene: scenes.Scene, client: Client) -> None:
+    fina = scene.person("fina")
+    client.force_login(fina)
+    fina.is_active = False
+    fina.save()
+    assert client.get("/")["Location"].startswith("/sign-in/")
+
+
+def test_changing_pages_refuse_reading_methods_and_reading_pages_refuse_changes(
+    scene: scenes.Scene, client: Client
+) -> None:
+    client.force_login(scene.person("fina"))
+    for page in MATRIX:
+        if page.name in {"sync_now", "sign_in"}:
+            continue
+        other = client.post if page.method == "get" else client.get
+        assert other(address(page, scene)).status_code in {405, 302 if page.name == "set_language" else 405}, page.name

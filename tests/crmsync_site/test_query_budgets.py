@@ -1,0 +1,74 @@
+"""The number of SQL queries of each page is fixed: it does not grow with the rows, and it stays below a stated budget."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from tests import scene as scenes
+from tracking.models import Account, Contact, ItemFailure, Opportunity
+
+# Two of each are session and user; two more are the privileges of a person who is no administrator.
+BUDGETS = {
+    "/": 16,
+    "/mailboxes/": 10,
+    "/mailboxes/export/": 8,
+    "/mailboxes/{box}/": 12,
+    "/mailboxes/{box}/runs/": 9,
+    "/mailboxes/{box}/decisions/": 10,
+    "/mailboxes/{box}/failed-items/": 9,
+    "/threads/": 9,
+    "/threads/?q=offer&mailbox=anna": 9,
+    "/threads/{thread}/": 12,
+    "/delays/": 7,
+    "/records/contact/": 8,
+    "/records/account/": 8,
+    "/records/contact/{contact}/": 12,
+}
+
+
+def count(client: Client, address: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        answer = client.get(address)
+        if answer.streaming:
+            b"".join(answer.streaming_content)  # type: ignore[arg-type]  # a test client's answer is not asynchronous
+    assert answer.status_code == 200, address
+    return len(captured)
+
+
+@pytest.mark.parametrize("username", ["fina", "anna"])
+def test_queries_do_not_grow_with_rows(db: None, client: Client, username: str) -> None:
+    now = timezone.now()
+    scene = scenes.build(now, others=2)
+    client.force_login(scene.person(username))
+    assert scene.thread
+    contact = Contact.objects.get(last_name="Riera")
+    names = {"box": scene.box.pk, "thread": scene.thread.pk, "contact": contact.pk}
+    few = {page: count(client, page.format(**names)) for page in BUDGETS}
+    grow(scene, contact)
+    many = {page: count(client, page.format(**names)) for page in BUDGETS}
+    assert many == few
+    assert {page: n for page, n in many.items() if n > BUDGETS[page]} == {}
+
+
+def grow(scene: scenes.Scene, contact: Contact) -> None:
+    """Add rows of every kind a page lists, many more than there were."""
+    now, anna, deal = scene.now, scene.person("anna"), Opportunity.objects.get()
+    profile, server = scene.box.sync_profile, scene.box.server
+    for n in range(12):
+        scenes.make_mailbox(now, f"more{n}@tramuntana.example", server, anna, profile)
+        age = timedelta(minutes=n + 1)
+        scenes.make_thread(scene, scene.box, f"More of offer {n}", messages=2, age=age, contact=contact, deal=deal)
+        account = Account.objects.create(name=f"Account {n}", owner=anna)
+        Contact.objects.create(last_name=f"Contact {n}", account=account, owner=anna)
+        ItemFailure.objects.create(
+            mailbox=scene.box, folder=scene.box.folders.all()[0], item_id=f"more-{n}", code="item_unreadable",
+            first_at=now, last_at=now,
+        )  # fmt: skip
+    for n in range(8):
+        scenes.add_message(scene, scene.thread, scene.box, n, contact)
