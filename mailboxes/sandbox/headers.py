@@ -16,6 +16,10 @@ from mailboxes.sandbox.xmltext import one_line
 
 _ANGLE = re.compile(r"<[^<>\s]+>")
 _ADDRESS = re.compile(r"[^\s<>\"',;:()]+@[^\s<>\"',;:()]+")
+# Servers refuse fields this long. The standard library takes minutes over one of some megabytes, while others wait.
+_LONGEST_DECODED: Final = 65_536
+_LONGEST_PEOPLE: Final = 262_144
+_ONE_PERSON = re.compile(r"(?:([^\s<>@:,;()\[\]\"\\.][^<>@:,;()\[\]\"\\.]*?) )?<?([\w.+=-]+@[\w.-]+)>?", re.ASCII)
 _EPOCH_LIMIT: Final = 253_402_300_799  # 9999-12-31, the last moment XML and Python agree on
 
 
@@ -31,8 +35,10 @@ def decode_bytes(data: bytes, charset: str = "") -> str:
 
 
 def decoded(value: object) -> str:
-    """Return one header value as one line of text, encoded words decoded as far as they can be."""
+    """Return one header value as one line of text, encoded words decoded as far as they can be and are not too many."""
     text = str(value)
+    if len(text) > _LONGEST_DECODED:
+        return one_line(decoded(text[:_LONGEST_DECODED]) + text[_LONGEST_DECODED:])
     if not text.isascii():
         text = decode_bytes(text.encode("utf-8", "surrogateescape"))
     if "=?" in text:
@@ -45,33 +51,41 @@ def decoded(value: object) -> str:
     return one_line(text)
 
 
-def values(message: Message, name: str) -> list[str]:
-    """Return the raw values of every field of this name, in order."""
-    wanted = name.lower()
-    return [str(value) for key, value in message.raw_items() if key.lower() == wanted]
+Fields = dict[str, list[str]]
 
 
-def first(message: Message, name: str) -> str:
-    """Return the first field of this name decoded, or ""."""
-    found = values(message, name)
+def fields_of(message: Message) -> Fields:
+    """Return the raw values of every field by its lower-case name, in order."""
+    found: Fields = {}
+    for name, value in message.raw_items():
+        found.setdefault(name.lower(), []).append(str(value))
+    return found
+
+
+def first(fields: Fields, name: str) -> str:
+    """Return the first field of this (lower-case) name decoded, or ""."""
+    found = fields.get(name)
     return decoded(found[0]) if found else ""
 
 
-def people(message: Message, name: str) -> list[tuple[str, str]]:
+def people(fields: Fields, name: str) -> list[tuple[str, str]]:
     """Return (display name, address) of every person in the fields of this name; either may be ""."""
-    raw = [one_line(value) for value in values(message, name)]
-    if not raw:
-        return []
-    try:
-        pairs = email.utils.getaddresses(raw)
-    except (ValueError, IndexError, TypeError, AttributeError, RecursionError):
-        pairs = [("", address) for value in raw for address in _ADDRESS.findall(value)]
     found = []
-    for display, address in pairs:
+    for display, address in _pairs([one_line(value) for value in fields.get(name, [])]):
         person = (decoded(display), decoded(address).replace(" ", ""))
         if any(person):
             found.append(person)
     return found
+
+
+def _pairs(raw: list[str]) -> list[tuple[str, str]]:
+    if len(raw) == 1 and (simple := _ONE_PERSON.fullmatch(raw[0])):
+        # Most fields name one person plainly; the standard library takes fifty times as long.
+        return [(simple[1] or "", simple[2])]
+    try:
+        return email.utils.getaddresses(raw) if raw else []
+    except (ValueError, IndexError, TypeError, AttributeError, RecursionError):
+        return [("", address) for value in raw for address in _ADDRESS.findall(value)]
 
 
 def message_ids(text: str) -> list[str]:

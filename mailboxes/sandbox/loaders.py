@@ -15,8 +15,7 @@ from mailboxes.sandbox import mime
 from mailboxes.sandbox.store import SandboxError, SandboxStore
 
 SUFFIXES: Final = (".eml", ".mbox", ".ics", ".vcf")
-_SEPARATOR = re.compile(rb"^From [^\r\n]*\r?\n", re.MULTILINE)
-_QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
+_QUOTED = re.compile(rb"(?<=\n)>(>*From )")
 
 
 @dataclass(slots=True)
@@ -80,13 +79,14 @@ def split_mbox(data: bytes) -> Iterator[bytes]:
 
     A line that begins a message begins the file or follows an empty line. A file without one is a single message.
     """
-    starts = [
-        match
-        for match in _SEPARATOR.finditer(data)
-        if match.start() == 0 or data[max(0, match.start() - 3) : match.start()].endswith((b"\n\n", b"\n\r\n"))
-    ]
+    starts = [0] if data.startswith(b"From ") else []
+    at = data.find(b"\nFrom ")
+    while at >= 0:
+        if data[max(0, at - 2) : at].endswith((b"\n", b"\n\r")):
+            starts.append(at + 1)
+        at = data.find(b"\nFrom ", at + 1)
     if not starts and data.strip():
         yield data
-    for match, following in zip(starts, [*starts[1:], None], strict=True):
-        raw = data[match.end() : following.start() if following else len(data)]
-        yield _QUOTED.sub(rb"\1", raw)
+    for start, end in zip(starts, [*starts[1:], len(data)], strict=False):
+        raw = data[start:end].partition(b"\n")[2]
+        yield _QUOTED.sub(rb"\1", raw) if b"\n>" in raw else raw

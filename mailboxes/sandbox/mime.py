@@ -22,6 +22,8 @@ from mailboxes.sandbox.xmltext import boolean, escape, leaf, moment, one_line, r
 
 _HUGE: Final = 1_000_000
 _NESTING: Final = 40
+# Reading the parameters of a longer field takes the standard library minutes.
+_LONGEST_TYPE: Final = 65_536
 _SENSITIVITIES: Final = {"personal": "Personal", "private": "Private", "company-confidential": "Confidential"}
 _MEETING_KINDS: Final = {
     "request": "MeetingRequest",
@@ -71,7 +73,8 @@ def parse(raw: bytes) -> Parsed:
 
 def kind_of(raw: bytes) -> str:
     """Return the element a message is in the protocol: Message, or a meeting's kind."""
-    return parse(raw).kind if b"text/calendar" in raw.lower() else "Message"
+    # Looking for the type in any case would copy every message that is loaded.
+    return parse(raw).kind if b"alendar" in raw or b"ALENDAR" in raw else "Message"
 
 
 def epoch_of(raw: bytes) -> int | None:
@@ -97,7 +100,7 @@ def topic_of(subject: str) -> str:
 def _parse(raw: bytes) -> Parsed:
     parsed = Parsed()
     try:
-        message: Message = email.message_from_bytes(raw, policy=email.policy.compat32)
+        message = _message(raw)
         _take_parts(message, parsed, 0)
     except _UNREADABLE:
         message = _head(raw)
@@ -108,6 +111,17 @@ def _parse(raw: bytes) -> Parsed:
         parsed.kind = _MEETING_KINDS[parsed.method]
         parsed.values |= ics.meeting_values(parsed.calendar, parsed.kind)
     return parsed
+
+
+def _message(raw: bytes) -> Message:
+    """Read the structure. A message of a single part is cut in two here: the library would walk its body line by line."""
+    end = _HEAD_END.search(raw)
+    if end is not None:
+        message: Message = email.message_from_bytes(raw[: end.end()], policy=email.policy.compat32)
+        if message.get_content_maintype() not in ("multipart", "message") and not message.get_payload():
+            message.set_payload(raw[end.end() :].decode("ascii", "surrogateescape"))
+            return message
+    return email.message_from_bytes(raw, policy=email.policy.compat32)
 
 
 _parse_usual = lru_cache(maxsize=1024)(_parse)
@@ -133,19 +147,17 @@ def _head_bytes(raw: bytes) -> bytes:
 
 
 def _take_headers(message: Message, parsed: Parsed) -> None:
-    for name, value in message.raw_items():
-        text = decoded(value)
-        if name.strip():
-            parsed.headers.append((name.strip(), text))
+    fields = headers.fields_of(message)
+    parsed.headers = [(name.strip(), decoded(value)) for name, value in message.raw_items() if name.strip()]
     values = parsed.values
-    subject = headers.first(message, "Subject")
-    if headers.values(message, "Subject"):
+    subject = headers.first(fields, "subject")
+    if "subject" in fields:
         values["Subject"] = leaf("Subject", subject)
     values["ConversationTopic"] = leaf("ConversationTopic", topic_of(subject))
-    _take_people(message, values)
-    _take_references(message, values)
-    _take_flags(message, values)
-    sent = headers.epoch_of(headers.first(message, "Date"))
+    _take_people(fields, values)
+    _take_references(fields, values)
+    _take_flags(fields, values)
+    sent = headers.epoch_of(headers.first(fields, "date"))
     if sent is not None:
         values["DateTimeSent"] = moment("DateTimeSent", sent)
     preview = one_line(parsed.text if parsed.text is not None else html.to_text(parsed.html or ""))[:255]
@@ -159,25 +171,25 @@ def _take_headers(message: Message, parsed: Parsed) -> None:
         values["InternetMessageHeaders"] = f"<t:InternetMessageHeaders>{inner}</t:InternetMessageHeaders>"
 
 
-def _take_people(message: Message, values: dict[str, str]) -> None:
+def _take_people(fields: headers.Fields, values: dict[str, str]) -> None:
     for element, name in (("ToRecipients", "To"), ("CcRecipients", "Cc"), ("BccRecipients", "Bcc")):
-        people = headers.people(message, name)
+        people = headers.people(fields, name.lower())
         values[element] = recipients(element, people)
         values["Display" + name] = leaf("Display" + name, "; ".join(display or address for display, address in people))
-    values["ReplyTo"] = recipients("ReplyTo", headers.people(message, "Reply-To"))
-    author, sender = headers.people(message, "From")[:1], headers.people(message, "Sender")[:1]
+    values["ReplyTo"] = recipients("ReplyTo", headers.people(fields, "reply-to"))
+    author, sender = headers.people(fields, "from")[:1], headers.people(fields, "sender")[:1]
     for element, found in (("From", author or sender), ("Sender", sender or author)):
         values[element] = recipient(element, found[0]) if found else ""
 
 
-def _take_references(message: Message, values: dict[str, str]) -> None:
-    message_id = headers.first(message, "Message-ID")
-    in_reply_to = headers.first(message, "In-Reply-To")
-    references = headers.first(message, "References")
+def _take_references(fields: headers.Fields, values: dict[str, str]) -> None:
+    message_id = headers.first(fields, "message-id")
+    in_reply_to = headers.first(fields, "in-reply-to")
+    references = headers.first(fields, "references")
     for element, text in (("InternetMessageId", message_id), ("InReplyTo", in_reply_to), ("References", references)):
         if text:
             values[element] = leaf(element, text)
-    index = headers.first(message, "Thread-Index").replace(" ", "")
+    index = headers.first(fields, "thread-index").replace(" ", "")
     if len(index) % 4 == 0 and _BASE64.fullmatch(index):
         values["ConversationIndex"] = raw_leaf("ConversationIndex", index)
     roots = headers.message_ids(references) or headers.message_ids(in_reply_to) or headers.message_ids(message_id)
@@ -185,17 +197,17 @@ def _take_references(message: Message, values: dict[str, str]) -> None:
     values["#thread"] = roots[0] if roots else ""
 
 
-def _take_flags(message: Message, values: dict[str, str]) -> None:
-    importance = headers.first(message, "Importance").lower() or headers.first(message, "X-Priority")[:1]
+def _take_flags(fields: headers.Fields, values: dict[str, str]) -> None:
+    importance = headers.first(fields, "importance").lower() or headers.first(fields, "x-priority")[:1]
     word = {"high": "High", "low": "Low", "1": "High", "2": "High", "4": "Low", "5": "Low"}.get(importance, "Normal")
     values["Importance"] = raw_leaf("Importance", word)
-    sensitivity = _SENSITIVITIES.get(headers.first(message, "Sensitivity").lower(), "Normal")
+    sensitivity = _SENSITIVITIES.get(headers.first(fields, "sensitivity").lower(), "Normal")
     values["Sensitivity"] = raw_leaf("Sensitivity", sensitivity)
     for element, name in (
-        ("IsReadReceiptRequested", "Disposition-Notification-To"),
-        ("IsDeliveryReceiptRequested", "Return-Receipt-To"),
+        ("IsReadReceiptRequested", "disposition-notification-to"),
+        ("IsDeliveryReceiptRequested", "return-receipt-to"),
     ):
-        values[element] = boolean(element, bool(headers.values(message, name)))
+        values[element] = boolean(element, name in fields)
 
 
 # -- parts to bodies and attachments
@@ -209,20 +221,31 @@ def _take_parts(part: Message, parsed: Parsed, depth: int) -> None:
             if isinstance(child, Message):
                 _take_parts(child, parsed, depth + 1)
         return
-    attached = part.get_content_disposition() == "attachment" or bool(_file_name(part))
-    if kind == "text/calendar" and parsed.calendar is None:
+    attached = part.get_content_disposition() == "attachment" or bool(_file_name(part)) or isinstance(payload, list)
+    if attached or not _take_body(part, kind, parsed):
+        if kind == "text/calendar":
+            _take_calendar(part, parsed)
+        _take_attachment(part, kind, parsed)
+
+
+def _take_body(part: Message, kind: str, parsed: Parsed) -> bool:
+    """Take the first text, the first HTML, and an invitation for what they are; say whether it was one."""
+    if kind == "text/plain" and parsed.text is None:
+        parsed.text = _text(part)
+    elif kind == "text/html" and parsed.html is None:
+        parsed.html = _text(part)
+    elif kind == "text/calendar" and parsed.calendar is None:
+        _take_calendar(part, parsed)
+        return parsed.method in _MEETING_KINDS
+    else:
+        return False
+    return True
+
+
+def _take_calendar(part: Message, parsed: Parsed) -> None:
+    if parsed.calendar is None:
         parsed.calendar = _data(part)
         parsed.method = decoded(part.get_param("method", "")).lower()
-        if not attached and parsed.method in _MEETING_KINDS:
-            return
-    if not attached and not isinstance(payload, list):
-        if kind == "text/plain" and parsed.text is None:
-            parsed.text = _text(part)
-            return
-        if kind == "text/html" and parsed.html is None:
-            parsed.html = _text(part)
-            return
-    _take_attachment(part, kind, parsed)
 
 
 def _take_attachment(part: Message, kind: str, parsed: Parsed) -> None:
@@ -234,7 +257,7 @@ def _take_attachment(part: Message, kind: str, parsed: Parsed) -> None:
     attachment = Attachment(number, name, kind, content_id, location, inline)
     if kind == "message/rfc822" and (raw := _embedded(part)) is not None:
         attachment.item = Content("Message", raw)
-        attachment.name = name or headers.first(_head(raw), "Subject") or "message"
+        attachment.name = name or headers.first(headers.fields_of(_head(raw)), "subject") or "message"
     else:
         attachment.name = name or f"ATT{number + 1:05d}{'.txt' if kind.startswith('text/') else '.dat'}"
         attachment.data = _data(part)

@@ -30,6 +30,14 @@ def server(store: SandboxStore) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
+def quiet(store: SandboxStore) -> Iterator[SandboxServer]:
+    """A server that is asked directly, without a thread."""
+    made = SandboxServer(store)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
 def account(server: SandboxServer) -> Callable[..., Account]:
     """Open a mailbox with unmodified exchangelib: as its owner, or impersonated by the service account."""
 

@@ -2,13 +2,12 @@
 
 import base64
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailboxes.sandbox import server as server_module
 from mailboxes.sandbox.http import HttpRequest
 from mailboxes.sandbox.operations import registry
 from mailboxes.sandbox.server import SandboxServer
@@ -18,14 +17,6 @@ from tests.mailboxes.sandbox.wire import ANNA, ENVELOPE, PASSWORDS, Ask, Reply, 
 PATH = "/EWS/Exchange.asmx"
 IDS = "<m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>"
 FOLDERS = "<m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>"
-
-
-@pytest.fixture
-def quiet(store: SandboxStore) -> Iterator[SandboxServer]:
-    """A server that is asked directly, without a thread."""
-    made = SandboxServer(store)
-    yield made
-    made.stop()
 
 
 def put(server: SandboxServer, body: bytes) -> Reply:
@@ -47,7 +38,10 @@ def put(server: SandboxServer, body: bytes) -> Reply:
         ((ENVELOPE % ("", "<m:GetItem/><m:GetItem/>")).encode(), "ErrorSchemaValidation"),
         ((ENVELOPE % ("", "<GetItem/>")).encode(), "ErrorSchemaValidation"),
         ((ENVELOPE % ("", "<m:MakeCoffee/>")).encode(), "ErrorInvalidRequest"),
-        ((ENVELOPE % ("", "<m:GetItem>" + "<t:a>" * 1000 + "</t:a>" * 1000 + "</m:GetItem>")).encode(), "ErrorSchemaValidation"),
+        (
+            (ENVELOPE % ("", "<m:GetItem>" + "<t:a>" * 1000 + "</t:a>" * 1000 + "</m:GetItem>")).encode(),
+            "ErrorSchemaValidation",
+        ),
     ],
 )
 def test_what_is_no_request_gets_a_fault(store: SandboxStore, body: bytes, code: str) -> None:
@@ -60,9 +54,18 @@ def test_what_is_no_request_gets_a_fault(store: SandboxStore, body: bytes, code:
 
 def test_a_document_type_inside_an_envelope_is_refused(store: SandboxStore) -> None:
     server = SandboxServer(store)
-    secret = b'<!DOCTYPE e [<!ENTITY x SYSTEM "file:///etc/hostname">]>' + (
-        ENVELOPE % ("", '<m:ResolveNames ReturnFullContactData="false"><m:UnresolvedEntry>&x;</m:UnresolvedEntry></m:ResolveNames>')
-    ).encode().partition(b"?>")[2]
+    secret = (
+        b'<!DOCTYPE e [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
+        + (
+            ENVELOPE
+            % (
+                "",
+                '<m:ResolveNames ReturnFullContactData="false"><m:UnresolvedEntry>&x;</m:UnresolvedEntry></m:ResolveNames>',
+            )
+        )
+        .encode()
+        .partition(b"?>")[2]
+    )
     assert put(server, secret).codes == ["ErrorInvalidRequest"]
     server.stop()
 
@@ -81,7 +84,7 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
         (f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="AAAA"/></m:ItemIds></m:GetItem>', "ErrorInvalidIdMalformed"),
         (f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="ñ"/></m:ItemIds></m:GetItem>', "ErrorInvalidIdMalformed"),
         (f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id=""/></m:ItemIds></m:GetItem>', "ErrorInvalidIdEmpty"),
-        (f'<m:GetItem>{IDS}<m:ItemIds></m:ItemIds></m:GetItem>', "ErrorSchemaValidation"),
+        (f"<m:GetItem>{IDS}<m:ItemIds></m:ItemIds></m:GetItem>", "ErrorSchemaValidation"),
         (
             f'<m:GetItem>{IDS}<m:ItemIds><t:OccurrenceItemId RecurringMasterId="x" InstanceIndex="1"/></m:ItemIds></m:GetItem>',
             "ErrorItemNotFound",
@@ -90,8 +93,14 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
             f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="voicemail"/></m:FolderIds></m:GetFolder>',
             "ErrorFolderNotFound",
         ),
-        ('<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id="AAAA"/></m:AttachmentIds></m:GetAttachment>', "ErrorInvalidAttachmentId"),
-        ('<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id=""/></m:AttachmentIds></m:GetAttachment>', "ErrorInvalidIdEmpty"),
+        (
+            '<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id="AAAA"/></m:AttachmentIds></m:GetAttachment>',
+            "ErrorInvalidAttachmentId",
+        ),
+        (
+            '<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id=""/></m:AttachmentIds></m:GetAttachment>',
+            "ErrorInvalidIdEmpty",
+        ),
         (
             '<m:GetItem><m:ItemShape><t:BaseShape>Everything</t:BaseShape></m:ItemShape><m:ItemIds><t:ItemId Id="A"/></m:ItemIds></m:GetItem>',
             "ErrorSchemaValidation",
@@ -128,9 +137,15 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
             '<m:ParentFolderIds><t:DistinguishedFolderId Id="inbox"/></m:ParentFolderIds></m:FindItem>',
             "ErrorUnsupportedQueryFilter",
         ),
-        ('<m:DeleteItem DeleteType="Shred"><m:ItemIds><t:ItemId Id="A"/></m:ItemIds></m:DeleteItem>', "ErrorSchemaValidation"),
+        (
+            '<m:DeleteItem DeleteType="Shred"><m:ItemIds><t:ItemId Id="A"/></m:ItemIds></m:DeleteItem>',
+            "ErrorSchemaValidation",
+        ),
         ('<m:ConvertId DestinationFormat="Runes"><m:SourceIds/></m:ConvertId>', "ErrorSchemaValidation"),
-        ('<m:CreateItem MessageDisposition="Throw"><m:Items><t:Message/></m:Items></m:CreateItem>', "ErrorSchemaValidation"),
+        (
+            '<m:CreateItem MessageDisposition="Throw"><m:Items><t:Message/></m:Items></m:CreateItem>',
+            "ErrorSchemaValidation",
+        ),
         (
             '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:Message><t:Colour/></t:Message></m:Items></m:CreateItem>',
             "ErrorSchemaValidation",
@@ -143,7 +158,10 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
             '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:Message><t:MimeContent>%%</t:MimeContent></t:Message></m:Items></m:CreateItem>',
             "ErrorSchemaValidation",
         ),
-        ('<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:AcceptItem/></m:Items></m:CreateItem>', "ErrorInvalidItemForOperationCreateItem"),
+        (
+            '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:AcceptItem/></m:Items></m:CreateItem>',
+            "ErrorInvalidItemForOperationCreateItem",
+        ),
         (
             '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:ReplyToItem/></m:Items></m:CreateItem>',
             "ErrorMissingInformationReferenceItemId",
@@ -157,16 +175,22 @@ def test_parts_that_make_no_sense_get_their_code(ask: Ask, operation: str, code:
 
 def test_ids_of_the_wrong_kind_and_of_nobody_are_told_apart(store: SandboxStore, ask: Ask) -> None:
     item_id, folder_id = store.deliver_mime(ANNA, mail()), store.folder(ANNA, "inbox").id
-    assert ask(f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="{folder_id}"/></m:ItemIds></m:GetItem>').codes == ["ErrorCannotUseFolderIdForItemId"]
-    assert ask(f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:FolderId Id="{item_id}"/></m:FolderIds></m:GetFolder>').codes == [
-        "ErrorCannotUseItemIdForFolderId"
+    assert ask(f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="{folder_id}"/></m:ItemIds></m:GetItem>').codes == [
+        "ErrorCannotUseFolderIdForItemId"
     ]
+    assert ask(
+        f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:FolderId Id="{item_id}"/></m:FolderIds></m:GetFolder>'
+    ).codes == ["ErrorCannotUseItemIdForFolderId"]
     stranger = SandboxStore()
     stranger.add_mailbox(ANNA, "x")
     foreign = stranger.deliver_mime(ANNA, mail())
-    assert ask(f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="{foreign}"/></m:ItemIds></m:GetItem>').codes == ["ErrorItemNotFound"]
+    assert ask(f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="{foreign}"/></m:ItemIds></m:GetItem>').codes == [
+        "ErrorItemNotFound"
+    ]
     foreign = stranger.folder(ANNA, "inbox").id
-    assert ask(f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:FolderId Id="{foreign}"/></m:FolderIds></m:GetFolder>').codes == ["ErrorFolderNotFound"]
+    assert ask(
+        f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:FolderId Id="{foreign}"/></m:FolderIds></m:GetFolder>'
+    ).codes == ["ErrorFolderNotFound"]
     shouted = f'<m:GetItem>{IDS}<m:ItemIds><t:ItemId Id="{item_id.swapcase()}"/></m:ItemIds></m:GetItem>'
     assert ask(shouted).codes == ["ErrorInvalidIdMalformed"], "ids are case-sensitive"
 
@@ -184,7 +208,7 @@ def test_a_fault_of_our_own_is_hidden_from_the_client_and_logged(
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(server_module.OPERATIONS, "GetItem", broken)
+    monkeypatch.setitem(registry.OPERATIONS, "GetItem", broken)
     server = SandboxServer(store)
     reply = put(server, (ENVELOPE % ("", "<m:GetItem/>")).encode())
     assert (reply.status, reply.codes) == (500, ["ErrorInternalServerError"])
@@ -224,7 +248,9 @@ def test_other_requests_get_the_usual_statuses(
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", b"500"),
     ],
 )
-def test_what_is_no_http_is_refused_and_the_connection_closed(server: SandboxServer, sent: bytes, status: bytes) -> None:
+def test_what_is_no_http_is_refused_and_the_connection_closed(
+    server: SandboxServer, sent: bytes, status: bytes
+) -> None:
     with socket.create_connection((server.host, server.port), timeout=5) as connection:
         connection.sendall(sent)
         answer = b""
@@ -235,11 +261,24 @@ def test_what_is_no_http_is_refused_and_the_connection_closed(server: SandboxSer
 
 def test_chunks_expectations_and_pipelined_requests_are_understood(server: SandboxServer) -> None:
     token = signed(ANNA)["authorization"]
-    operation = (ENVELOPE % ("", f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>')).encode()
+    operation = (
+        ENVELOPE
+        % ("", f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>')
+    ).encode()
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
     chunked = head.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
-    chunked += b"%x\r\n" % 10 + operation[:10] + b"\r\n%x;x=y\r\n" % (len(operation) - 10) + operation[10:] + b"\r\n0\r\nTrailer: x\r\n\r\n"
-    plain = head.encode() + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(operation) + operation
+    chunked += (
+        b"%x\r\n" % 10
+        + operation[:10]
+        + b"\r\n%x;x=y\r\n" % (len(operation) - 10)
+        + operation[10:]
+        + b"\r\n0\r\nTrailer: x\r\n\r\n"
+    )
+    plain = (
+        head.encode()
+        + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(operation)
+        + operation
+    )
     with socket.create_connection((server.host, server.port), timeout=5) as connection:
         connection.sendall(chunked + plain)
         answer = b""
@@ -247,7 +286,7 @@ def test_chunks_expectations_and_pipelined_requests_are_understood(server: Sandb
             answer += piece
     assert answer.count(b"HTTP/1.1 200 OK") == 2
     assert answer.count(b"HTTP/1.1 100 Continue") == 1
-    assert answer.count(b"GetFolderResponseMessage ResponseClass=\"Success\"") == 2
+    assert answer.count(b'GetFolderResponseMessage ResponseClass="Success"') == 2
 
 
 def test_one_connection_serves_many_requests(server: SandboxServer, account: Callable[..., object]) -> None:
@@ -270,7 +309,10 @@ def test_no_bytes_break_the_server(quiet: SandboxServer, body: bytes) -> None:
     assert put(quiet, body).status == 500
 
 
-MUTATED = (ENVELOPE % ("", f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>')).encode()
+MUTATED = (
+    ENVELOPE
+    % ("", f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>')
+).encode()
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

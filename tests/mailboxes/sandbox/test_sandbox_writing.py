@@ -88,7 +88,11 @@ def test_a_draft_is_sent_once_and_found_by_its_stamp(store: SandboxStore, accoun
     assert copy.message_id == waiting.message_id
     assert anna.drafts.all().count() == 0
     arrived = ben.inbox.all().get()
-    assert (arrived.subject, arrived.body, arrived.text_body) == ("Grüße ☃", "<b>Hello</b> & welcome", "Hello & welcome")
+    assert (arrived.subject, arrived.body, arrived.text_body) == (
+        "Grüße ☃",
+        "<b>Hello</b> & welcome",
+        "Hello & welcome",
+    )
     assert (arrived.token, arrived.stamp, arrived.is_read) == ("T-1", None, False)
     assert arrived.message_id == copy.message_id
     assert {one.name: getattr(one, "content", None) or one.item.subject for one in arrived.attachments} == {
@@ -101,7 +105,12 @@ def test_a_draft_is_sent_once_and_found_by_its_stamp(store: SandboxStore, accoun
 def test_blind_copies_arrive_and_are_not_told(store: SandboxStore, account: Open) -> None:
     anna = account(ANNA)
     message = Message(
-        account=anna, folder=anna.sent, subject="Quiet", body="x", to_recipients=["guest@outside.example"], bcc_recipients=[BEN]
+        account=anna,
+        folder=anna.sent,
+        subject="Quiet",
+        body="x",
+        to_recipients=["guest@outside.example"],
+        bcc_recipients=[BEN],
     )
     message.send_and_save()
     arrived = account(BEN).inbox.all().get()
@@ -187,9 +196,17 @@ def test_a_stale_change_key_conflicts_where_both_wrote(store: SandboxStore, acco
 def test_what_the_server_works_out_cannot_be_written(store: SandboxStore, ask: Ask) -> None:
     item = store.item(store.deliver_mime(ANNA, mail()))
     for field, element in (("item:Size", "<t:Size>1</t:Size>"), ("item:DisplayTo", "<t:DisplayTo>x</t:DisplayTo>")):
-        reply = ask(update(item.id, item.change_key, f'<t:SetItemField><t:FieldURI FieldURI="{field}"/><t:Message>{element}</t:Message></t:SetItemField>'))
+        reply = ask(
+            update(
+                item.id,
+                item.change_key,
+                f'<t:SetItemField><t:FieldURI FieldURI="{field}"/><t:Message>{element}</t:Message></t:SetItemField>',
+            )
+        )
         assert reply.codes == [ErrorInvalidPropertySet.__name__]
-    reply = ask(update(item.id, item.change_key, '<t:DeleteItemField><t:FieldURI FieldURI="item:Size"/></t:DeleteItemField>'))
+    reply = ask(
+        update(item.id, item.change_key, '<t:DeleteItemField><t:FieldURI FieldURI="item:Size"/></t:DeleteItemField>')
+    )
     assert reply.codes == ["ErrorInvalidPropertyDelete"]
 
 
@@ -207,7 +224,10 @@ SUBJECT = '<t:SetItemField><t:FieldURI FieldURI="item:Subject"/><t:Message><t:Su
 
 def test_an_update_is_whole_or_not_at_all(store: SandboxStore, ask: Ask) -> None:
     item = store.item(store.deliver_mime(ANNA, mail()))
-    broken = SUBJECT + '<t:SetItemField><t:FieldURI FieldURI="item:Importance"/><t:Message><t:Subject>x</t:Subject></t:Message></t:SetItemField>'
+    broken = (
+        SUBJECT
+        + '<t:SetItemField><t:FieldURI FieldURI="item:Importance"/><t:Message><t:Subject>x</t:Subject></t:Message></t:SetItemField>'
+    )
     assert ask(update(item.id, item.change_key, broken)).codes == ["ErrorUpdatePropertyMismatch"]
     assert "Subject" not in item.content.values
     assert ask(update(item.id, item.change_key, SUBJECT)).codes == ["NoError"]
@@ -233,7 +253,9 @@ def test_the_people_of_a_message_that_came_are_facts(store: SandboxStore, ask: A
 
 def test_a_body_can_be_appended_to_and_an_extended_property_removed(store: SandboxStore, ask: Ask) -> None:
     item = store.item(store.deliver_mime(ANNA, mail(X_Test="yes")))
-    field = '<t:ExtendedFieldURI DistinguishedPropertySetId="InternetHeaders" PropertyName="X-Test" PropertyType="String"/>'
+    field = (
+        '<t:ExtendedFieldURI DistinguishedPropertySetId="InternetHeaders" PropertyName="X-Test" PropertyType="String"/>'
+    )
     changes = (
         '<t:AppendToItemField><t:FieldURI FieldURI="item:Body"/><t:Message><t:Body BodyType="Text">More</t:Body></t:Message></t:AppendToItemField>'
         f"<t:DeleteItemField>{field}</t:DeleteItemField>"
@@ -293,7 +315,12 @@ def test_an_appointment_lives(account: Open, store: SandboxStore) -> None:
     CalendarItem(folder=anna.calendar, subject="Review", start=START, end=END, location="Room 1", body="Agenda").save()
     item = anna.calendar.all().get()
     assert (item.subject, item.start, item.end, item.location) == ("Review", START, END, "Room 1")
-    assert (item.type, item.is_recurring, item.is_all_day, item.legacy_free_busy_status) == ("Single", False, False, "Busy")
+    assert (item.type, item.is_recurring, item.is_all_day, item.legacy_free_busy_status) == (
+        "Single",
+        False,
+        False,
+        "Busy",
+    )
     assert item.organizer.email_address == ANNA
     assert item.uid
     item.subject, item.end = "Longer", END + timedelta(hours=1)
@@ -319,7 +346,10 @@ def test_attendees_are_told_only_when_the_client_says_so_and_it_is_counted(store
     assert isinstance(request, MeetingRequest)
     assert (request.subject, request.start) == ("Review 2", START)
     item.delete(send_meeting_cancellations="SendToAllAndSaveCopy")
-    assert isinstance(ben.inbox.all().order_by("-datetime_received", "-subject").filter(subject__startswith="Canceled").get(), MeetingCancellation)
+    assert isinstance(
+        ben.inbox.all().order_by("-datetime_received", "-subject").filter(subject__startswith="Canceled").get(),
+        MeetingCancellation,
+    )
     assert store.meeting_messages == 2
 
 
@@ -338,7 +368,11 @@ def test_a_contact_lives(account: Open) -> None:
         birthday=date(1990, 1, 2),
     ).save()
     contact = anna.contacts.all().get()
-    assert (contact.display_name, contact.company_name, contact.birthday) == ("Zoe Quill", "Quill & Co", date(1990, 1, 2))
+    assert (contact.display_name, contact.company_name, contact.birthday) == (
+        "Zoe Quill",
+        "Quill & Co",
+        date(1990, 1, 2),
+    )
     assert contact.email_addresses[0].email == "zoe@quill.example"
     contact.phone_numbers = [PhoneNumber(label="BusinessPhone", phone_number="+34 900")]
     contact.physical_addresses = [PhysicalAddress(label="Business", street="Carrer 2", city="València")]
@@ -354,7 +388,12 @@ def test_a_task_lives(account: Open) -> None:
     anna = account(ANNA)
     Task(folder=anna.tasks, subject="Call", start_date=date(2026, 11, 1), due_date=date(2026, 12, 1)).save()
     task = anna.tasks.all().get()
-    assert (task.subject, task.due_date, task.status, task.is_complete) == ("Call", date(2026, 12, 1), "NotStarted", False)
+    assert (task.subject, task.due_date, task.status, task.is_complete) == (
+        "Call",
+        date(2026, 12, 1),
+        "NotStarted",
+        False,
+    )
     task.status, task.percent_complete = "Completed", Decimal(100)
     task.save(update_fields=["status", "percent_complete"])
     done = anna.tasks.all().get()
@@ -389,10 +428,18 @@ def test_items_that_make_no_sense_are_refused(ask: Ask, kind: str, inner: str, f
 
 
 def test_what_must_be_said_about_attendees_and_tasks_must_be_said(store: SandboxStore, ask: Ask) -> None:
-    event = "<t:CalendarItem><t:Start>2026-01-01T00:00:00Z</t:Start><t:End>2026-01-01T01:00:00Z</t:End></t:CalendarItem>"
-    assert ask(f"<m:CreateItem><m:Items>{event}</m:Items></m:CreateItem>").codes == ["ErrorSendMeetingInvitationsRequired"]
-    assert ask("<m:CreateItem><m:Items><t:Message/></m:Items></m:CreateItem>").codes == ["ErrorMessageDispositionRequired"]
-    made = ask(f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{event}<t:Task><t:Subject>x</t:Subject></t:Task></m:Items></m:CreateItem>')
+    event = (
+        "<t:CalendarItem><t:Start>2026-01-01T00:00:00Z</t:Start><t:End>2026-01-01T01:00:00Z</t:End></t:CalendarItem>"
+    )
+    assert ask(f"<m:CreateItem><m:Items>{event}</m:Items></m:CreateItem>").codes == [
+        "ErrorSendMeetingInvitationsRequired"
+    ]
+    assert ask("<m:CreateItem><m:Items><t:Message/></m:Items></m:CreateItem>").codes == [
+        "ErrorMessageDispositionRequired"
+    ]
+    made = ask(
+        f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{event}<t:Task><t:Subject>x</t:Subject></t:Task></m:Items></m:CreateItem>'
+    )
     assert made.codes == ["NoError", "NoError"]
     ids = "".join(f'<t:ItemId Id="{one.get("Id")}"/>' for one in made.all("t:ItemId"))
     assert ask(f'<m:DeleteItem DeleteType="HardDelete"><m:ItemIds>{ids}</m:ItemIds></m:DeleteItem>').codes == [
