@@ -10,9 +10,7 @@ import tempfile
 from pathlib import Path
 
 for _name in list(os.environ):
-    if _name in {"DATABASE_URL", "REDIS_URL"} or (
-        _name.startswith("CRMSYNC_") and not _name.startswith("CRMSYNC_TEST_")
-    ):
+    if _name.startswith(("CRMSYNC_", "DATABASE_URL", "REDIS_URL")) and not _name.startswith("CRMSYNC_TEST_"):
         del os.environ[_name]
 # pytest-xdist's workers inherit the name, so that all of them share one folder.
 if "CRMSYNC_TEST_VAR" not in os.environ:

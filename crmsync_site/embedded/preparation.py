@@ -43,7 +43,8 @@ def prepare(var: Path) -> None:
 def _fingerprint(var: Path) -> str:
     """Return a text that changes with the migrations of our apps, the locked libraries, and the database itself."""
     names = sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("*/migrations/*.py"))
-    text = "\n".join([*names, os.environ.get("DATABASE_URL") or _cluster(var)])
+    external = os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")
+    text = "\n".join([*names, external or _cluster(var)])
     digest = hashlib.sha256(text.encode())
     digest.update((PROJECT / "requirements.txt").read_bytes())
     return digest.hexdigest()

@@ -18,16 +18,17 @@ from crmsync_site.embedded import locks, process
 from crmsync_site.embedded.addresses import PROJECT
 from crmsync_site.embedded.errors import ServiceError
 from crmsync_site.embedded.files import state_folder
-from crmsync_site.embedded.keeper import KEEPER_LOCK, KINDS, LOG, READY, USERS_LOCK
+from crmsync_site.embedded.keeper import KEEPER_LOCK, LOG, READY, USERS_LOCK
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
+# The variables that name an external server; with _FILE after it, a file that holds the value.
+_EXTERNAL = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL"}
 
 
 def needed() -> tuple[str, ...]:
     """Return which servers this environment wants embedded: those for which no URL of an external one is given."""
-    external = {"postgres": os.environ.get("DATABASE_URL"), "valkey": os.environ.get("REDIS_URL")}
-    return tuple(name for name in KINDS if not external[name])
+    return tuple(name for name, url in _EXTERNAL.items() if not (os.environ.get(url) or os.environ.get(f"{url}_FILE")))
 
 
 @contextlib.contextmanager

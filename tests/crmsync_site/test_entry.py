@@ -1,17 +1,21 @@
 """manage.py makes ready what a command needs, once, and says so on stderr only."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from crmsync_site.embedded import preparation
+from crmsync_site.embedded import addresses, preparation, services
 from crmsync_site.embedded.entry import needs_services
 from tests.crmsync_site.shell import PROJECT, environment, processes_of
+
+pytestmark = pytest.mark.xdist_group("services")  # they share what is slow to make
 
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -115,3 +119,42 @@ def test_a_database_that_was_made_again_is_prepared_again(tmp_path: Path, monkey
     assert preparation._fingerprint(tmp_path) != before
     monkeypatch.setenv("DATABASE_URL", "postgres://db.example.org/crmsync")
     assert preparation._fingerprint(tmp_path) != before
+
+
+@pytest.mark.slow
+def test_a_dump_made_through_services_can_be_restored(
+    empty_var: Path, install: Callable[[Path], None], manage: Manage, tmp_path: Path
+) -> None:
+    """The commands of docs/operations.md for backup, restore and a new PostgreSQL."""
+    install(empty_var)
+    dump = tmp_path / "crmsync.dump"
+    with services.using(empty_var, ("postgres", "valkey"), volatile=True):
+        done = manage("services", "pg_dump", "--format", "custom", "--file", str(dump))
+        assert done.returncode == 0, done.stderr
+        assert manage("services", "psql", "-c", "UPDATE security_user SET username = 'lost'").returncode == 0
+        done = manage("services", "pg_restore", "--clean", "--if-exists", "--dbname", "crmsync", str(dump))
+        assert done.returncode == 0, done.stderr
+        assert user_names(empty_var) == ["admin"]
+
+    shutil.rmtree(empty_var / "postgres")
+    with services.using(empty_var, ("postgres", "valkey"), volatile=True):
+        done = manage("services", "pg_restore", "--dbname", "crmsync", str(dump), CRMSYNC_AUTO_MIGRATE="0")
+        assert done.returncode == 0, done.stderr
+        assert user_names(empty_var) == ["admin"]
+        assert manage("showmigrations").stderr == ""
+        assert user_names(empty_var) == ["admin"]
+
+
+def test_services_tells_where_they_are_and_passes_the_exit_code_on(var: Path, manage: Manage) -> None:
+    with services.using(var, ("postgres", "valkey"), volatile=True):
+        where = json.loads(manage("services", CRMSYNC_AUTO_MIGRATE="0").stdout)
+        assert where["embedded"] == ["postgres", "valkey"]
+        assert where["PGHOST"] == str(var / "run" / "postgres")
+        assert manage("services", "no-such-program", CRMSYNC_AUTO_MIGRATE="0").returncode == 1
+        assert manage("services", "sh", "-c", "exit 7", CRMSYNC_AUTO_MIGRATE="0").returncode == 7
+
+
+def user_names(var: Path) -> list[str]:
+    host = str(addresses.postgres_folder(var))
+    with psycopg.connect(host=host, user="crmsync", dbname="crmsync") as database:
+        return [name for (name,) in database.execute("SELECT username FROM security_user")]

@@ -283,7 +283,7 @@ def test_urls_of_external_servers_leave_the_embedded_ones_out(monkeypatch: pytes
     assert services.needed() == BOTH
     monkeypatch.setenv("DATABASE_URL", "postgres://db.example.org/crmsync")
     assert services.needed() == ("valkey",)
-    monkeypatch.setenv("REDIS_URL", "redis://redis.example.org")
+    monkeypatch.setenv("REDIS_URL_FILE", "/run/secrets/redis_url")
     assert services.needed() == ()
     with services.using(var, services.needed()):
         assert processes_of(var) == {}
