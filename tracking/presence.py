@@ -23,6 +23,8 @@ class Lock:
     def __init__(self, space: int, number: int) -> None:
         self._key = (space, number)
         self._connection: BaseDatabaseWrapper = connections.create_connection(DEFAULT_DB_ALIAS)
+        # A worker holds its lock from the thread that keeps its pulse.
+        self._connection.inc_thread_sharing()
         self._held = False
 
     def hold(self) -> bool:

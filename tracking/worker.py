@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.job import Job
@@ -57,7 +57,7 @@ class SyncWorker(SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do one job in this process; what it did is in the database, whatever Redis hears of it."""
-        close_old_connections()
+        _renew_connections()
         self._job = job
         try:
             super().execute_job(job, queue)
@@ -66,7 +66,7 @@ class SyncWorker(SimpleWorker):
             log.warning("Redis was gone when a job ended (%s); nothing is lost", error)
         finally:
             self._job = None
-            close_old_connections()
+            _renew_connections()
         self._jobs_done += 1
         if self._jobs_done >= settings.WORKER_JOBS or memory_mb() > settings.WORKER_MEMORY_MB:
             log.warning("Worker %s ends after %d jobs at %d MB", self.name, self._jobs_done, memory_mb())
@@ -134,6 +134,12 @@ class SyncWorker(SimpleWorker):
             if job is not None and executions:
                 with suppress(RedisError):
                     self.maintain_heartbeats(job, executions[0])
+
+
+def _renew_connections() -> None:
+    """Let go of database connections that are broken or old. A caller's transaction is not ours to cut off."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def memory_mb() -> int:
