@@ -55,5 +55,6 @@ def validate(xml: bytes) -> list[str]:
         return []
     # A tree of its own: the validator takes the whole document otherwise.
     alone = etree.fromstring(etree.tostring(operation))
-    compiled.validate(alone)
-    return [f"line {error.line}: {error.message}" for error in compiled.error_log]
+    if compiled.validate(alone):
+        return []
+    return str(compiled.error_log).splitlines()

@@ -24,6 +24,7 @@ from mailboxes.sandbox import control, soap
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults, ScriptedFault, item_faults
 from mailboxes.sandbox.http import Answer, BadRequest, HttpRequest, TooLarge, read_body, read_head
+from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Mailbox
 from mailboxes.sandbox.operations.caller import Caller
 from mailboxes.sandbox.operations.registry import OPERATIONS
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 PATH: Final = "/EWS/Exchange.asmx"
 MOST_BYTES: Final = 64 * 1024 * 1024
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_IDS: Final = (f"{T}DistinguishedFolderId", f"{T}FolderId", f"{T}ItemId")
 # Only Basic is offered: a client that is offered NTLM as well takes NTLM, which this server does not speak.
 CHALLENGES: Final = ('Basic realm="sandbox.example"',)
 
@@ -138,9 +140,9 @@ class SandboxServer:
         operation = OPERATIONS.get(parsed.operation)
         if operation is None:
             raise soap.Fault("ErrorInvalidRequest", f"The operation {parsed.operation} is not known to this server.")
-        target = parsed.impersonated if parsed.impersonates else login.address
-        self.requests.operation(parsed.operation, _delegated(parsed) or target)
-        hit = self.faults.take(parsed.operation, _delegated(parsed) or target)
+        target = parsed.impersonated if parsed.impersonates else self._named(parsed) or login.address
+        self.requests.operation(parsed.operation, target)
+        hit = self.faults.take(parsed.operation, target)
         for one in hit:
             if one.fault == "slow":
                 time.sleep(one.seconds)
@@ -168,6 +170,18 @@ class SandboxServer:
             )
         return mailbox
 
+    def _named(self, request: soap.Request) -> str:
+        """Return the mailbox that a request without impersonation is about: of the first id in it, "" if it names none."""
+        for element in request.element.iter(*_IDS):
+            address = element.findtext(f"{T}Mailbox/{T}EmailAddress")
+            if address:
+                return address.strip()
+            with contextlib.suppress(MalformedId):
+                owner = self.store.by_guid.get(decode_id(element.get("Id", "")).guid)
+                if owner is not None:
+                    return owner.address
+        return ""
+
     def _sign_in(self, authorization: str) -> Mailbox | None:
         """Return the mailbox whose name and password these are: address, or DOMAIN\\name for its part before the @."""
         scheme, _, text = authorization.partition(" ")
@@ -184,14 +198,6 @@ class SandboxServer:
                 (one for address, one in self.store.mailboxes.items() if address.partition("@")[0] == name), None
             )
         return mailbox if mailbox is not None and colon and mailbox.password == password else None
-
-
-def _delegated(request: soap.Request) -> str:
-    """Return the mailbox a request without impersonation names in its folder ids, "" if none."""
-    if request.impersonates:
-        return ""
-    found = request.element.find(f".//{T}DistinguishedFolderId/{T}Mailbox/{T}EmailAddress")
-    return (found.text or "").strip() if found is not None else ""
 
 
 def _unauthorized(challenges: tuple[str, ...]) -> Answer:

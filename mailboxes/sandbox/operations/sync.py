@@ -31,7 +31,7 @@ def sync_folder_items(caller: Caller, element: etree._Element) -> bytes:
     ignored = {child.get("Id", "") for wrapper in element.iterfind(f"{M}Ignore") for child in children(wrapper)}
 
     def answer() -> str:
-        folder = caller.folder(target)
+        folder = _synced(caller, target)
         cursor = _cursor(element, folder.mailbox, "I", folder)
         page = folder.log.page(cursor, limit, folder.items.__contains__)
         inner = "".join([_item_change(folder, shape, *change, ignored) for change in page.changes])
@@ -57,6 +57,15 @@ def _guarded(caller: Caller, operation: str, answer: Callable[[], str], empty: s
         return failure(operation, error, empty)
 
 
+def _synced(caller: Caller, target: etree._Element) -> Folder:
+    try:
+        return caller.folder(target)
+    except EwsError as error:
+        if error.code != "ErrorFolderNotFound":
+            raise
+        raise EwsError("ErrorSyncFolderNotFound", "The folder to synchronize was not found.") from error
+
+
 def _item_change(folder: Folder, shape: Shape, change: Change, number: int, ignored: set[str]) -> str:
     if change is Change.DELETE:
         return f'<t:Delete><t:ItemId Id="{encode_id(folder.mailbox.guid, "I", number)}"/></t:Delete>'
@@ -77,7 +86,7 @@ def sync_folder_hierarchy(caller: Caller, element: etree._Element) -> bytes:
     target = one_of(element, "SyncFolderId") if element.find(f"{M}SyncFolderId") is not None else None
 
     def answer() -> str:
-        top = caller.folder(target) if target is not None else caller.acting.distinguished["msgfolderroot"]
+        top = _synced(caller, target) if target is not None else caller.acting.distinguished["msgfolderroot"]
         mailbox = top.mailbox
         cursor = _cursor(element, mailbox, "H", top)
 

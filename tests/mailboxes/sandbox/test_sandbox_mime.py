@@ -209,45 +209,20 @@ def test_messages_inside_messages_are_reached_all_the_way_down(quiet: SandboxSer
         )
         subjects += reply.texts("t:Subject")
         contents += reply.texts("t:Content")
-        found = reply.all("t:Attachments/t:FileAttachment/t:AttachmentId") + reply.all(
-            "t:Attachments/t:ItemAttachment/t:AttachmentId"
-        )
+        found = reply.all("t:Attachments/*/t:AttachmentId")
     assert subjects == ["middle", "innermost"]
     assert contents == ["ZGF0YQ=="]
 
 
 HEADERS = st.sampled_from(
-    [
-        b"Subject",
-        b"From",
-        b"To",
-        b"Cc",
-        b"Date",
-        b"Message-ID",
-        b"References",
-        b"In-Reply-To",
-        b"Content-Type",
-        b"Thread-Index",
-    ]
-    + [b"Content-Transfer-Encoding", b"Content-Disposition", b"Content-ID", b"Reply-To", b"Importance", b"Received"]
+    b"Subject From To Cc Date Message-ID References In-Reply-To Reply-To Importance Received Thread-Index "
+    b"Content-Type Content-Transfer-Encoding Content-Disposition Content-ID".split()
 )
 VALUES = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
-        [
-            b"multipart/mixed; boundary=b",
-            b"text/html; charset=utf-16",
-            b"message/rfc822",
-            b"base64",
-            b"quoted-printable",
-        ]
-        + [
-            b"text/calendar; method=REQUEST",
-            b"attachment; filename*=x",
-            b"=?utf-8?b?w6k=?= <a@b.c>",
-            b"<a@b> <c@d>",
-            b"inline",
-        ]
+        b"multipart/mixed; boundary=b|text/html; charset=utf-16|message/rfc822|base64|quoted-printable|<a@b> <c@d>|inline|"
+        b"text/calendar; method=REQUEST|attachment; filename*=x|=?utf-8?b?w6k=?= <a@b.c>".split(b"|")
     ),
 )
 BODIES = st.one_of(
