@@ -18,6 +18,9 @@ from security.egress import Endpoint, NotAllowed, require_allowed
 
 TOKEN_URL = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 -- an address, no secret
 
+# The place in a loaded row where its reach is kept.
+_KEPT = "_reach"
+
 
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
@@ -63,7 +66,18 @@ def token_url(server: ServerProfile) -> str:
 
 
 def reach_of(server: ServerProfile) -> Reach:
-    """Return the hosts that a connection to `server` may use, each as the list allows it."""
+    """Return the hosts that a connection to `server` may use, each as the list allows it.
+
+    The list is asked once for each loaded row: the mailboxes of a job share the row, and what an administrator takes
+    off the list counts from the next job on.
+    """
+    kept: Reach | None = vars(server).get(_KEPT)
+    if kept is None:
+        kept = vars(server)[_KEPT] = _reach(server)
+    return kept
+
+
+def _reach(server: ServerProfile) -> Reach:
     hosts: dict[tuple[str, int], Allowed] = {}
     for url in filter(None, (server.url, token_url(server))):
         try:
