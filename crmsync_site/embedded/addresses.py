@@ -11,6 +11,11 @@ from urllib.parse import quote
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DATABASE = USER = "crmsync"
+# Files of CRMSYNC_VAR by which users and keeper of the servers meet (see `keeper`).
+USERS_LOCK = "services.lock"
+KEEPER_LOCK = "keeper.lock"
+READY = "services.json"
+LOG = "services.log"
 POSTGRES_PORT = 5432  # only a part of the socket's file name
 
 # sun_path holds 108 bytes with its terminating zero on Linux and 104 on macOS (unix(7), unix(4)).

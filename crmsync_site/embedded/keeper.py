@@ -18,15 +18,11 @@ from pathlib import Path
 from typing import IO
 
 from crmsync_site.embedded import locks
+from crmsync_site.embedded.addresses import KEEPER_LOCK, LOG, READY, USERS_LOCK
 from crmsync_site.embedded.errors import ServiceError
 from crmsync_site.embedded.files import write_private
 from crmsync_site.embedded.postgres import Postgres
 from crmsync_site.embedded.valkey import Valkey
-
-USERS_LOCK = "services.lock"
-KEEPER_LOCK = "keeper.lock"
-READY = "services.json"
-LOG = "services.log"
 
 _LOOK_EVERY_SECONDS = 0.5
 _LOCK_TRIES = 50  # somebody who only looks holds the lock for microseconds

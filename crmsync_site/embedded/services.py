@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crmsync_site.embedded import locks, process
-from crmsync_site.embedded.addresses import PROJECT
+from crmsync_site.embedded.addresses import KEEPER_LOCK, LOG, PROJECT, READY, USERS_LOCK
 from crmsync_site.embedded.errors import ServiceError
 from crmsync_site.embedded.files import state_folder
-from crmsync_site.embedded.keeper import KEEPER_LOCK, LOG, READY, USERS_LOCK
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0

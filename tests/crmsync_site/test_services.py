@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from crmsync_site.embedded import addresses, services
+from crmsync_site.embedded.addresses import READY
 from crmsync_site.embedded.errors import ServiceError
-from crmsync_site.embedded.keeper import READY
 from crmsync_site.embedded.postgres import Postgres
 from crmsync_site.embedded.valkey import Valkey
 from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_until
