@@ -7,6 +7,7 @@ ends by itself and finds the intent as it is.
 
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from mailboxes import alerts, promise
@@ -107,6 +108,7 @@ def show_waiting(server: ServerProfile, state: State, error: ProviderError, now:
         .order_by("pk")
         .select_for_update(skip_locked=True, no_key=True)
     )
-    Mailbox.objects.filter(pk__in=shown.values("pk")).update(
-        state=state, state_since=now, issue_code=error.code, issue_detail=error.detail
-    )
+    with transaction.atomic():
+        Mailbox.objects.filter(pk__in=shown.values("pk")).update(
+            state=state, state_since=now, issue_code=error.code, issue_detail=error.detail
+        )
