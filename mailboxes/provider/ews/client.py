@@ -123,7 +123,9 @@ class Client:
             return answer.element
         raise refused or soap.Refusal("ErrorInvalidServerVersion")
 
-    def _post(self, request: bytes, mailbox: str, count: Callable[[], None], *, again: bool) -> soap.Answer:
+    def _post(
+        self, request: bytes, mailbox: str, count: Callable[[], None], *, again: bool, renewed: bool = False
+    ) -> soap.Answer:
         session = None
         try:
             session = self._protocol.get_session()
@@ -140,17 +142,21 @@ class Client:
         except soap.Refusal:
             raise
         except TokenExpiredError as error:
-            if not again:
+            if renewed:
                 raise translate(error, self._clock()) from error
-            # The session that is in the pool now has the next token.
-            return self._post(request, mailbox, count, again=False)
+            # Nothing was sent, and the session has the next token by now.
+            return self._post(request, mailbox, count, again=again, renewed=True)
         except LOW_LEVEL as error:
             if again and session is not None and session.usage_count > 1 and dropped_before_answer(error):
-                return self._post(request, mailbox, count, again=False)
+                return self._post(request, mailbox, count, again=False, renewed=renewed)
             found = translate(error, self._clock())
             if found.scope is Scope.CREDENTIAL:
                 self._protocol.forget_token()
             raise found from error
+        except BaseException:
+            # A job's time limit, most likely: the connection may be in the middle of anything.
+            self._protocol.close()
+            raise
 
     def refused(self, refusal: soap.Refusal) -> ProviderError:
         """Return the port's error for a refusal."""

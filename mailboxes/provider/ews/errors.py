@@ -34,7 +34,7 @@ from mailboxes.provider.errors import (
     Throttled,
     Unavailable,
 )
-from mailboxes.provider.ews.repairs import HttpError, NoFreeSession
+from mailboxes.provider.ews.repairs import HttpError
 from mailboxes.provider.ews.soap import NotAnAnswer, Refusal
 from mailboxes.provider.ews.transport import EgressRefused
 
@@ -217,7 +217,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 # PermissionError: the server did not answer NTLM with its challenge).
 _LOW: Final[tuple[tuple[tuple[type[BaseException], ...], _Row], ...]] = (
     ((EgressRefused,), _Row(Misconfigured, "egress_refused")),
-    ((NoFreeSession,), _Row(Unavailable, "timed_out")),
     ((ssl.SSLCertVerificationError,), _Row(Misconfigured, "certificate_untrusted")),
     ((RedirectError,), _Row(Misconfigured, "redirected")),
     ((AutoDiscoverError,), _Row(Misconfigured, "autodiscover_failed")),

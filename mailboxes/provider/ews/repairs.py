@@ -16,9 +16,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +26,7 @@ from exchangelib import autodiscover, ewsdatetime, util
 from exchangelib.autodiscover import cache as autodiscover_cache
 from exchangelib.configuration import Configuration
 from exchangelib.credentials import BaseOAuth2Credentials, OAuth2Credentials
-from exchangelib.errors import SessionPoolMaxSizeReached, TransportError, UnknownTimeZone
+from exchangelib.errors import TransportError, UnknownTimeZone
 from exchangelib.protocol import BaseProtocol, CachingProtocol, FailFast
 from exchangelib.transport import DEFAULT_HEADERS
 from requests_oauthlib import OAuth2Session
@@ -38,70 +36,56 @@ from mailboxes.provider.ews.transport import GuardedAdapter, Reach
 # -- sessions ---------------------------------------------------------------------------------------------------------
 
 
-class NoFreeSession(TransportError):  # type: ignore[misc]  # exchangelib has no types
-    """Every session of this sign-in is in use and none came back in time."""
-
-
 class RepairedProtocol(BaseProtocol):  # type: ignore[misc]  # exchangelib has no types
-    """A session pool for one server and sign-in that cannot lose sessions, wait for ever, or wander off.
+    """The session of one thread for one server and sign-in: it cannot be lost, waited for, or sent elsewhere.
 
-    - A session that is given up is not replaced on the spot. Upstream makes the replacement at once, and when that
-      fails (the token service is down) the slot is lost and the next caller waits for ever; here the next caller
-      makes it, and gets the error.
-    - Waiting for a session ends after POOL_TIMEOUT seconds with `NoFreeSession`; upstream's wait has no end.
+    - There is one session and no pool. Upstream's pool loses a session's place when its replacement cannot be made (the
+      token service is down) or a job's time limit strikes at the wrong moment, and then waits for it for ever.
+    - A session that is given up is not replaced on the spot: the next caller makes it, and gets the error if there is
+      one.
     - A token stays when a session is given up; upstream throws it away and asks for another at every HTTP error.
-    - It is not cached by upstream's metaclass, whose cache is never emptied and takes the first configuration for all
-      later ones.
+    - It is not in upstream's cache, which is never emptied and takes the first configuration for all later ones.
     - Proxies are looked up once, not at every request; redirects are refused, also those of a token service.
     """
 
-    SESSION_POOLSIZE = 1
     TIMEOUT = (5, 30)  # seconds to connect, and between two pieces of an answer
-    POOL_TIMEOUT = 35  # seconds; longer than one request may be silent
     USERAGENT = "crmsync"
 
     def __init__(self, config: Configuration, reach: Reach) -> None:
+        self._session: Any = None
         super().__init__(config=config)
         self._reach = reach
 
     def get_session(self) -> Any:
-        """Return a session, a new one if the pool has room; raises `NoFreeSession`."""
-        try:
-            session = self._session_pool.get(block=False)
-        except Empty:
-            with suppress(SessionPoolMaxSizeReached):
-                self.increase_poolsize()
-            try:
-                session = self._session_pool.get(timeout=self.POOL_TIMEOUT)
-            except Empty:
-                raise NoFreeSession("no free connection") from None
-        session.usage_count += 1
-        return session
+        """Return the session, made if there is none; raises what signing in for a token raises."""
+        if self._session is None:
+            self._session = self.create_session()
+        self._session.usage_count += 1
+        return self._session
 
-    def close_session(self, session: requests.Session) -> None:
-        """Close the session's connection; the token, if any, stays."""
-        session.close()
+    def release_session(self, session: requests.Session) -> None:
+        """Keep the session for the next caller."""
+        self._session = session
 
     def retire_session(self, session: requests.Session) -> None:
-        """Give up a session and its place in the pool; the next caller makes a new one."""
-        self.close_session(session)
-        with self._session_pool_lock:
-            self._session_pool_size -= 1
+        """Give up the session; the next caller makes a new one."""
+        self._session = None
+        session.close()
 
     def renew_session(self, session: requests.Session) -> Any:
-        """Replace a session; when that fails its place in the pool is free for the next caller."""
-        self.close_session(session)
-        try:
-            return self.create_session()
-        except BaseException:
-            with self._session_pool_lock:
-                self._session_pool_size -= 1
-            raise
+        """Replace the session."""
+        self.retire_session(session)
+        return self.get_session()
 
     def refresh_credentials(self, session: requests.Session) -> Any:
         """Replace a session whose token expired by one with a new token."""
         self.forget_token()
         return self.renew_session(session)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._session is not None:
+            self.retire_session(self._session)
 
     def forget_token(self) -> None:
         """Drop the access token, so that the next session asks for another."""

@@ -133,7 +133,8 @@ class GuardedAdapter(HTTPAdapter):
         self._private = reach.allowed(url).private
         # Reading the public authorities takes 20 ms, which plain HTTP need not pay for.
         self._tls: dict[str, Any] = {"ssl_context": reach.tls()} if url.startswith("https") else {}
-        super().__init__(pool_connections=1, pool_maxsize=1, pool_block=True, max_retries=0)
+        # Not blocking: a connection that an interruption has cost is replaced, not waited for.
+        super().__init__(pool_connections=1, pool_maxsize=1, pool_block=False, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool with our connections and our trust."""

@@ -190,6 +190,29 @@ def test_items_of_any_kind_are_read(tag: str) -> None:
     assert (found.subject, found.item_class) == ("Lunch", "IPM.Schedule")
 
 
+def test_an_item_shaped_unlike_anything_known_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = messages("GetItem", item("i1"), success("<m:Items/>"), item("i3"))
+    found = read([Said(body=body)], lambda p: p.envelopes(["i1", "i2", "i3"]))
+    assert [type(each) for each in found] == [Envelope, ItemUnreadable, Envelope]
+
+    def broken(_item_id: str, _element: object) -> Envelope:
+        raise AttributeError("text")
+
+    monkeypatch.setattr("mailboxes.provider.ews.answers.envelope", broken)
+    (bad,) = read([Said(body=messages("GetItem", item("i1")))], lambda p: p.envelopes(["i1"]))
+    assert isinstance(bad, ItemUnreadable)
+
+
+def test_a_search_key_that_is_none_is_empty() -> None:
+    inner = (
+        '<t:ExtendedProperty><t:ExtendedFieldURI PropertyTag="0x300b" PropertyType="Binary"/><t:Value>x</t:Value>'
+        '</t:ExtendedProperty><t:ExtendedProperty><t:ExtendedFieldURI PropertyName="Auto-Submitted"/></t:ExtendedProperty>'
+    )
+    (found,) = read([Said(body=messages("GetItem", item("i1", inner)))], lambda p: p.envelopes(["i1"]))
+    assert isinstance(found, Envelope)
+    assert (found.search_key, found.auto_submitted) == ("", "")
+
+
 def test_changes_of_unknown_kinds_and_items_are_passed_over() -> None:
     body = messages(
         "SyncFolderItems",

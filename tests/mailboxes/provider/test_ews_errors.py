@@ -321,6 +321,19 @@ def test_an_expired_token_is_replaced_without_an_error(at_both: Both) -> None:
     assert "Authorization: Bearer t2" in server.heads[-1]
 
 
+def test_an_expired_token_does_not_cost_a_write(at_both: Both) -> None:
+    made = Said(body=messages("CreateItem", success('<m:Items><t:Message><t:ItemId Id="d1"/></t:Message></m:Items>')))
+    with serving(token("t1", expires_in=-10), token("t2")) as login, serving(made) as server:
+        assert at_both(server, login).create_draft("once") == "d1"
+    assert len(server.bodies) == 1
+
+
+def test_tokens_that_are_born_expired_end_in_an_error(at_both: Both) -> None:
+    with serving(token("t1", expires_in=-10)) as login, serving(GOOD) as server:
+        found = failure(at_both(server, login))
+    assert (found.code, found.scope) == ("login_service_unavailable", Scope.CREDENTIAL)
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "code"),
     [

@@ -27,10 +27,11 @@ from lxml import etree
 
 from mailboxes.provider.ews import repairs
 from mailboxes.provider.ews.client import POOL, Client, ClientPool, SignIn, utc_now
-from mailboxes.provider.ews.repairs import AppCredentials, HttpError, NoFreeSession, RepairedProtocol, TypedErrors
+from mailboxes.provider.ews.repairs import AppCredentials, HttpError, RepairedProtocol, TypedErrors
 from mailboxes.provider.ews.transport import Allowed, Reach
 from mailboxes.provider.port import ServerFacts
-from tests.mailboxes.provider.scripted import error, messages, success
+from tests.mailboxes.provider.scripted import Said, error, messages, serving, success
+from tests.mailboxes.provider.test_ews_errors import provider_at
 
 URL: Final = "https://mail.example.com/EWS/Exchange.asmx"
 REACH: Final = Reach({("mail.example.com", 443): Allowed(), ("login.example.com", 443): Allowed()})
@@ -127,19 +128,55 @@ def test_no_session_is_lost(protocol: RepairedProtocol, monkeypatch: pytest.Monk
     assert protocol.get_session() is not session
 
 
-def test_a_session_given_back_is_used_again(protocol: RepairedProtocol) -> None:
+def test_a_session_is_used_again(protocol: RepairedProtocol) -> None:
     session = protocol.get_session()
     protocol.release_session(session)
     assert protocol.get_session() is session
     assert session.usage_count == 2
 
 
-def test_upstream_waits_for_ever_and_ours_does_not(protocol: RepairedProtocol, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upstream_waits_for_ever_and_ours_has_nothing_to_wait_for(protocol: RepairedProtocol) -> None:
     assert "while True" in inspect.getsource(BaseProtocol.get_session)
-    monkeypatch.setattr(RepairedProtocol, "POOL_TIMEOUT", 0.05)
-    protocol.get_session()
-    with pytest.raises(NoFreeSession):
-        protocol.get_session()
+    # Taken and never given back, as after a job's time limit.
+    assert protocol.get_session() is protocol.get_session()
+
+
+class TimeLimit(Exception):
+    """What a queue raises in the middle of anything when a job takes too long."""
+
+
+@pytest.mark.parametrize(
+    "place", ["mailboxes.provider.ews.client.post_ratelimited", "mailboxes.provider.ews.soap.read"]
+)
+def test_a_job_s_time_limit_passes_and_the_next_request_works(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    def strike(*_args: Any, **_rest: Any) -> None:
+        raise TimeLimit
+
+    with serving(Said(body=messages("GetFolder", success("")))) as server:
+        provider = provider_at(server.url)
+        with monkeypatch.context() as patch:
+            patch.setattr(place, strike)
+            with pytest.raises(TimeLimit):
+                provider.counters(["f1"])
+        assert provider.counters(["f1"]) == {}
+
+
+def test_an_interruption_does_not_leave_the_connection_half_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Said(body=messages("GetFolder", success("")))
+    with serving(good) as server:
+        provider = provider_at(server.url)
+        content = requests.Response.content
+        with monkeypatch.context() as patch:
+
+            def strike(_response: requests.Response) -> bytes:
+                raise TimeLimit
+
+            patch.setattr(requests.Response, "content", property(strike))
+            with pytest.raises(TimeLimit):
+                provider.counters(["f1"])
+        assert requests.Response.content is content
+        assert provider.counters(["f1"]) == {}
+    assert server.connections == 2
 
 
 def test_upstream_s_cache_of_protocols_never_ends_and_ours_is_not_in_it(protocol: RepairedProtocol) -> None:
