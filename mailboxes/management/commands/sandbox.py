@@ -72,13 +72,8 @@ class Command(BaseCommand):
             raise CommandError("--pulse takes a number of seconds above 0", returncode=2)
         state: Path | None = options["state"]
         store = self._store(state, empty=options["empty"])
-        if options["no_counters"]:
-            store.change_counters = False
+        store.change_counters = not options["no_counters"]
         loaded = self._fill(store, wanted, [one for group in options["load"] for one in group], options["into"])
-        # Stop is heard from here on, so that nobody who saw the URL can miss it.
-        stop = threading.Event()
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, lambda *_: stop.set())
         try:
             server = SandboxServer(store, options["port"], host=options["host"])
         except OSError as error:
@@ -86,6 +81,7 @@ class Command(BaseCommand):
                 f"cannot listen on {options['host']} port {options['port']}: {error.strerror or error}"
             ) from error
         with ExitStack() as stack:
+            stop = _heard_stop(stack)
             if state is not None:
                 stack.enter_context(statefile.Saver(store, state))
             stack.enter_context(server)
@@ -153,6 +149,14 @@ class Command(BaseCommand):
                 self.stdout.write(f"  {one['address']}  password {one['password']}  {one['messages']} messages")
             self.stdout.write(f"{SERVICE_ACCOUNT} may impersonate everybody. Ctrl-C ends it.")
         self.stdout.flush()
+
+
+def _heard_stop(stack: ExitStack) -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set, from before anybody is told the URL until the stack ends."""
+    stop = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        stack.callback(signal.signal, one, signal.signal(one, lambda *_: stop.set()))
+    return stop
 
 
 def _pair(text: str) -> tuple[str, str]:

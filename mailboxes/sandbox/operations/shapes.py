@@ -45,7 +45,7 @@ class Shape:
     names: set[str] = field(default_factory=set)
     extended: list[ExtendedField] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
-    indexed: dict[str, set[str]] = field(default_factory=dict)
+    indexed: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     bodies: str = "Best"
     summary: bool = False
     _plans: dict[str, list[str]] = field(default_factory=dict)
@@ -95,13 +95,20 @@ class Shape:
         return fragment(item, name, self.bodies)
 
 
-def _entries(whole: str, keys: set[str]) -> str:
-    """Return a dictionary property with the entries of some keys only."""
+def _entries(whole: str, wanted: set[tuple[str, str]]) -> str:
+    """Return a dictionary property with some entries only, of a postal address some lines: (key, line or "")."""
     if not whole:
         return ""
     element = parse_fragment(whole)
-    kept = "".join(copied(entry) for entry in children(element) if entry.get("Key") in keys)
-    return f"<t:{local_name(element)}>{kept}</t:{local_name(element)}>" if kept else ""
+    inner = ""
+    for entry in children(element):
+        key = entry.get("Key", "")
+        lines = "".join(copied(line) for line in children(entry) if (key, local_name(line)) in wanted)
+        if (key, "") in wanted:
+            inner += copied(entry)
+        elif lines:
+            inner += f'<t:Entry Key="{key}">{lines}</t:Entry>'
+    return f"<t:{local_name(element)}>{inner}</t:{local_name(element)}>" if inner else ""
 
 
 def item_shape(element: etree._Element | None, *, summary: bool = False) -> Shape:
@@ -145,7 +152,7 @@ def _add(shape: Shape, uri: etree._Element) -> None:
         dictionary = dictionary_of(text)
         if dictionary is None or not index:
             raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no indexed field {text!r}.")
-        shape.indexed.setdefault(dictionary, set()).add(index)
+        shape.indexed.setdefault(dictionary, set()).add((index, ":".join(text.split(":")[2:])))
     else:
         raise Fault("ErrorSchemaValidation", f"The request failed schema validation: unexpected {kind}.")
 

@@ -1,11 +1,13 @@
 """Folders of files into a mailbox, the sandbox's own pages, and `manage.py sandbox` as a process."""
 
 import base64
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,6 +235,57 @@ def test_the_command_can_do_without_change_counters(sandboxes: list[Sandbox]) ->
     url = sandboxes[-1].ready()["url"]
     assert url.startswith("http://127.0.0.1:")
     assert sandboxes[-1].end()[0] == 0
+
+
+def test_the_command_runs_in_this_process_too(tmp_path: Path, server: SandboxServer) -> None:
+    """The same as above, seen by the debugger and the coverage: SIGTERM ends it, handlers are put back."""
+    state, out, err = tmp_path / "state", io.StringIO(), io.StringIO()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def end() -> None:
+        while "\n" not in out.getvalue():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for options in (("--json",), ()):
+        out.truncate(0)
+        threading.Thread(target=end, daemon=True).start()
+        folder = corpus(tmp_path / "mail") if not state.exists() else tmp_path / "mail"
+        arguments = (
+            "--empty",
+            "--state",
+            str(state),
+            "--load",
+            str(folder),
+            "--mailbox",
+            f"{ANNA}:pw",
+            "--pulse",
+            "30",
+        )
+        call_command("sandbox", *arguments, *options, stdout=out, stderr=err)
+        assert "/EWS/Exchange.asmx" in out.getvalue()
+    assert f"{ANNA}  password pw  0 messages" in out.getvalue()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "stopping" in err.getvalue()
+    for wrong, text in ((("--port", str(server.port)), "cannot listen"), (("--pulse", "0"), "above 0")):
+        with pytest.raises(CommandError, match=text):
+            call_command("sandbox", "--empty", *wrong)
+
+
+def test_a_state_that_cannot_be_written_at_the_end_is_a_failure(tmp_path: Path) -> None:
+    out, folder = io.StringIO(), tmp_path / "var"
+
+    def end() -> None:
+        while "\n" not in out.getvalue():
+            time.sleep(0.01)
+        for one in folder.iterdir():
+            one.unlink()
+        folder.rmdir()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True).start()
+    with pytest.raises(CommandError, match="state cannot be written"):
+        call_command("sandbox", "--empty", "--json", "--state", str(folder / "state"), stdout=out, stderr=io.StringIO())
 
 
 def test_wrong_use_ends_the_process_with_two(sandboxes: list[Sandbox]) -> None:
