@@ -17,6 +17,7 @@ from mailboxes.connection import open_provider
 from mailboxes.management.commands.check_mailbox import Command
 from mailboxes.models import Folder, Mailbox, ServerProfile
 from mailboxes.provider.errors import AuthRejected, Misconfigured
+from mailboxes.sandbox import soap as sandbox_soap
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
 from mailboxes.servers import Given, connect
@@ -426,3 +427,18 @@ def test_nothing_is_contacted_before_it_is_allowed() -> None:
         step = failed(checked(mailbox))
     assert step.code == "egress_refused"
     assert server.connections == 0
+
+
+def test_behind_a_proxy_the_certificate_is_checked_with_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Said(407)) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        steps = checked(mailbox_at("https://mail.example.invalid/EWS/Exchange.asmx"))
+    assert steps[Name.TLS].verdict is Verdict.SKIPPED
+    assert failed(steps).name is Name.SERVICE
+
+
+def test_a_server_that_hides_its_version_is_worth_a_word(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = sandbox_soap._OPEN.replace(sandbox_soap.VERSION_HEADER, "")
+    monkeypatch.setattr(sandbox_soap, "_OPEN", without)
+    assert checked(mailbox)[Name.VERSION].verdict is Verdict.WARNING

@@ -240,6 +240,9 @@ def _known(error: BaseException, now: datetime) -> ProviderError | None:
     if isinstance(error, OAuth2Error):
         return _oauth(error)
     row = next((row for kinds, row in _LOW if isinstance(error, kinds)), None)
+    if row is None and isinstance(error, EWSError):
+        # exchangelib names its classes after the codes, and raises some of them on its own account.
+        row = CODES.get(type(error).__name__)
     return None if row is None else row.error(_detail(error), code=row.code, scope=row.scope)
 
 

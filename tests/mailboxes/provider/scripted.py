@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -76,11 +76,15 @@ class Said:
     silent: bool = False
 
 
+# What to say, or how to find out from the head of the request.
+Answering = Said | Callable[[str], Said]
+
+
 @dataclass
 class ScriptedServer:
     """Answers one connection after the other; `answers` in turn, the last for ever. Keeps heads and bodies of requests."""
 
-    answers: list[Said]
+    answers: list[Answering]
     tls: ssl.SSLContext | None = None
     heads: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -142,7 +146,8 @@ class ScriptedServer:
         with self._lock:
             self.heads.append(head.decode("latin-1"))
             self.bodies.append(body)
-            return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return said if isinstance(said, Said) else said(self.heads[-1])
 
     def _answer(self, stream: socket.socket, said: Said) -> bool:
         if said.silent:
@@ -158,7 +163,7 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def serving(*answers: Said, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+def serving(*answers: Answering, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """Run a server that gives these answers."""
     server = ScriptedServer(list(answers), tls)
     thread = threading.Thread(target=server.serve, daemon=True)
