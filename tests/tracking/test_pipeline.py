@@ -1,6 +1,5 @@
 """The engine over a mail system in memory: what one run does, page by page."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -44,7 +43,7 @@ def _blobs(tmp_path, settings):
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
+def office() -> Office:
     return Office()
 
 
