@@ -15,7 +15,7 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from typing import Final
 
-from mailboxes.sandbox import html
+from mailboxes.sandbox import html, mime
 from mailboxes.sandbox.contents import attachments_of, body_of, said, text_of
 from mailboxes.sandbox.extended import header_of
 from mailboxes.sandbox.kinds import words
@@ -36,6 +36,17 @@ _OWN: Final = frozenset(
 )
 
 
+# What of a message's own bytes a change of these properties contradicts.
+_IN_BYTES: Final = frozenset(
+    words(
+        """
+    From Sender ToRecipients CcRecipients BccRecipients ReplyTo Subject InternetMessageId InReplyTo References
+    ConversationIndex Importance Sensitivity
+    """
+    )
+)
+
+
 def people_in(content: Content, element: str) -> list[Person]:
     """Return (name, address) of everybody in a property such as ToRecipients, From or Organizer."""
     fragment = said(content, element)
@@ -49,19 +60,24 @@ def people_in(content: Content, element: str) -> list[Person]:
 
 def mime_of(content: Content) -> bytes:
     """Return the message as bytes: as it came, or written from its properties."""
-    return content.raw if content.raw is not None else message(content).as_bytes(policy=_WIRE)
+    whole = _untouched(content)
+    return whole if whole is not None else message(content).as_bytes(policy=_WIRE)
 
 
 def outgoing(content: Content) -> bytes:
     """Return the message as its recipients get it: like `mime_of`, without Bcc."""
-    if content.raw is not None:
-        written = email.message_from_bytes(content.raw, policy=email.policy.compat32)
-    else:
-        written = message(content)
-    if "Bcc" not in written and content.raw is not None:
-        return content.raw
+    whole = _untouched(content)
+    if whole is not None and not said(content, "BccRecipients"):
+        return whole
+    written = message(content)
     del written["Bcc"]
     return written.as_bytes(policy=_WIRE)
+
+
+def _untouched(content: Content) -> bytes | None:
+    """Return the bytes of a content that nothing was changed of that would be in them."""
+    changed = content.body or content.attached or content.removed or _IN_BYTES & content.values.keys()
+    return None if changed else content.raw
 
 
 _WIRE: Final = email.policy.compat32.clone(linesep="\r\n")
@@ -94,6 +110,9 @@ def message(content: Content) -> Message:
         header = header_of(name) or ""
         if header and header not in _OWN and kept:
             _write(written, header.title(), "".join(map(str, parse_fragment(kept).itertext())))
+    for name, text in mime.parse(content.raw).headers if content.raw is not None else []:
+        if name.lower() not in _OWN and name not in written:
+            _write(written, name, text)
     return written
 
 

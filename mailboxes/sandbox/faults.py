@@ -22,7 +22,7 @@ Several faults may hit one call: it is slow and then fails.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
@@ -156,12 +156,12 @@ class Faults:
         with self._lock:
             return any(one.lasts for one in self._script)
 
-    def take(self, operation: str, mailbox: str) -> list[ScriptedFault]:
-        """Count a call against every fault and return those that hit it."""
+    def take(self, operation: str, mailbox: str, kinds: Collection[str] = KINDS) -> list[ScriptedFault]:
+        """Count a call against every fault of these kinds and return those that hit it."""
         if not self._script:
             return []
         with self._lock:
-            return [one for one in self._script if one.hit(operation, mailbox)]
+            return [one for one in self._script if one.fault in kinds and one.hit(operation, mailbox)]
 
 
 def item_faults(hit: list[ScriptedFault]) -> Callable[[int, str], EwsError | None]:

@@ -160,9 +160,8 @@ def _take_headers(message: Message, parsed: Parsed) -> None:
     sent = headers.epoch_of(headers.first(fields, "date"))
     if sent is not None:
         values["DateTimeSent"] = moment("DateTimeSent", sent)
-    preview = one_line(parsed.text[:2000] if parsed.text is not None else html.to_text((parsed.html or "")[:50_000]))[
-        :255
-    ]
+    start = parsed.text[:2000] if parsed.text is not None else html.to_text((parsed.html or "")[:50_000])
+    preview = one_line(start)[:255]
     if preview:
         values["Preview"] = leaf("Preview", preview)
     if parsed.headers:

@@ -23,6 +23,7 @@ from typing import Any, Final, Self, cast
 from mailboxes.sandbox import control, soap
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults, ScriptedFault, item_faults
+from mailboxes.sandbox.headers import decode_bytes
 from mailboxes.sandbox.http import Answer, BadRequest, HttpRequest, TooLarge, read_body, read_head
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Mailbox
@@ -121,14 +122,10 @@ class SandboxServer:
         login = self._sign_in(request.headers.get("authorization", ""))
         if login is None:
             # A blocked or broken server does not ask who is there.
-            for hit in self.faults.take("", "") if "authorization" not in request.headers else []:
-                if hit.fault in ("forbidden", "http"):
-                    return _broken(hit, self.challenges)
-            return _unauthorized(self.challenges)
+            blocked = self.faults.take("", "", ("forbidden", "http")) if "authorization" not in request.headers else []
+            return _broken(blocked[0], self.challenges) if blocked else _unauthorized(self.challenges)
         try:
             return self._operation(login, request)
-        except soap.Fault as error:
-            return Answer(500, soap.fault(error))
         except soap.EwsError as error:
             return Answer(500, soap.fault(error))
         except Exception:
@@ -188,9 +185,11 @@ class SandboxServer:
         if scheme.lower() != "basic":
             return None
         try:
-            user, colon, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
+            signed = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             return None
+        # Clients disagree on the encoding of a password (RFC 7617 leaves it open).
+        user, colon, password = decode_bytes(signed).partition(":")
         name = user.rpartition("\\")[2].strip().lower()
         mailbox = self.store.mailboxes.get(name)
         if mailbox is None and "\\" in user:

@@ -66,6 +66,13 @@ def test_a_blocked_server_blocks_before_it_asks_who_is_there(server: SandboxServ
     assert over_http(server, "POST", PATH, GET_FOLDER)[0] == 401
 
 
+def test_asking_who_is_there_uses_up_no_other_fault(server: SandboxServer) -> None:
+    fault = server.faults.add("error", code="ErrorServerBusy")
+    assert over_http(server, "POST", PATH, GET_FOLDER)[0] == 401
+    assert fault.hits == 0
+    assert post(server)[0] == 500
+
+
 def test_calls_are_matched_by_operation_mailbox_number_and_count(server: SandboxServer) -> None:
     fault = server.faults.add("forbidden", operation="GetFolder", mailbox=BEN.upper(), from_call=2, count=2)
     assert [post(server, ANNA)[0] for _ in range(3)] == [200] * 3

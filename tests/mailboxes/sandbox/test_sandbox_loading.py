@@ -86,6 +86,7 @@ def test_an_mbox_is_split_where_messages_begin(data: bytes, count: int) -> None:
     assert len(list(split_mbox(data))) == count
 
 
+@pytest.mark.slow
 def test_ten_thousand_messages_load_in_seconds(store: SandboxStore, tmp_path: Path) -> None:
     body = "A line of text like any other.\r\n" * 300
     with (tmp_path / "big.mbox").open("wb") as file:
@@ -200,6 +201,7 @@ def sandboxes() -> Iterator[list[Sandbox]]:
         one.process.communicate()
 
 
+@pytest.mark.slow
 def test_the_command_serves_loads_and_keeps_its_state(sandboxes: list[Sandbox], tmp_path: Path) -> None:
     state, folder = tmp_path / "var" / "state", corpus(tmp_path / "mail")
     arguments = ("--json", "--empty", "--state", state, "--load", folder, "--mailbox", "zoe@sandbox.example:pw:1")
@@ -221,6 +223,7 @@ def test_the_command_serves_loads_and_keeps_its_state(sandboxes: list[Sandbox], 
     assert sandboxes[-1].end(signal.SIGINT)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_command_brings_the_demo_and_speaks_to_people(sandboxes: list[Sandbox]) -> None:
     sandboxes.append(Sandbox())
     assert sandboxes[-1].process.stdout is not None

@@ -139,6 +139,35 @@ def test_sending_needs_recipients_and_the_right_to_be_the_sender(store: SandboxS
     assert anna.inbox.all().get().author.email_address == BEN
 
 
+def test_a_draft_made_of_bytes_is_sent_as_those_bytes_or_as_it_was_changed(store: SandboxStore, account: Open) -> None:
+    raw = mail("From bytes", To=BEN, From=ANNA, Bcc="guest@outside.example", X_Custom="kept", text="The text")
+    anna, ben = account(ANNA), account(BEN)
+    Message(account=anna, folder=anna.drafts, mime_content=raw).save()
+    draft = anna.drafts.all().get()
+    assert (draft.subject, draft.is_draft) == ("From bytes", True)
+    draft.send(copy_to_folder=anna.sent)
+    assert ben.inbox.all().get().message_id == "<1@outside.example>"
+    assert b"Bcc" not in store.outbound[0].raw
+    Message(account=anna, folder=anna.drafts, mime_content=raw).save()
+    draft = anna.drafts.all().get()
+    draft.subject = "Changed"
+    draft.save(update_fields=["subject"])
+    draft.send(copy_to_folder=anna.sent)
+    changed = ben.inbox.filter(subject="Changed").get()
+    assert changed.text_body.strip() == "The text"
+    assert {header.name: header.value for header in changed.headers}["X-Custom"] == "kept"
+
+
+def test_a_message_of_bytes_without_a_message_id_gets_one_that_all_copies_share(account: Open) -> None:
+    anna, ben = account(ANNA), account(BEN)
+    Message(account=anna, folder=anna.drafts, mime_content=f"To: {BEN}\r\nSubject: Bare\r\n\r\nx".encode()).save()
+    anna.drafts.all().get().send(copy_to_folder=anna.sent)
+    arrived = ben.inbox.all().get()
+    assert arrived.author.email_address == ANNA
+    assert arrived.message_id == anna.sent.all().get().message_id
+    assert arrived.message_id
+
+
 def test_answers_and_forwards_keep_the_thread(store: SandboxStore, account: Open) -> None:
     store.deliver_mime(ANNA, mail("Offer", Cc=f"{ANNA}, {BEN}", text="The price"))
     anna = account(ANNA)
