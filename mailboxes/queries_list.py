@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import F, QuerySet, Sum
+from django.http import Http404
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -108,6 +109,14 @@ def mailboxes(person: Person) -> QuerySet[Mailbox]:
         .select_related("owner", "server", "sync_profile")
         .defer("secret", "server__secret", "server__ca_pem", "arrivals")
     )
+
+
+def mailbox_or_404(person: Person, pk: int) -> Mailbox:
+    """Return the mailbox that `person` may see, as `mailboxes` does; raises Http404 otherwise."""
+    found = mailboxes(person).filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def rows(found: Sequence[Mailbox], now: datetime) -> list[Row]:

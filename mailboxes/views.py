@@ -16,7 +16,6 @@ from mailboxes import queries_list, queries_overview, queries_page
 from mailboxes.access_rules import may_sync, sees_all
 from mailboxes.forms import MailboxFilter, RunFilter
 from mailboxes.models import Mailbox
-from security.access import get_visible_or_404
 from security.http import signed_in
 
 # Rows that one live question may ask about: more than any screen holds.
@@ -105,8 +104,7 @@ def mailboxes_live(request: HttpRequest) -> HttpResponse:
 
 def _mailbox_context(request: HttpRequest, pk: int) -> tuple[Mailbox, dict[str, Any]]:
     person = signed_in(request)
-    get_visible_or_404(person, Mailbox, pk=pk)
-    mailbox = queries_list.mailboxes(person).get(pk=pk)
+    mailbox = queries_list.mailbox_or_404(person, pk)
     row = queries_page.header(mailbox, timezone.now())
     return mailbox, {"mailbox": mailbox, "row": row, "may_sync": may_sync(person, mailbox)}
 

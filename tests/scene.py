@@ -202,16 +202,9 @@ def _runs(scene: Scene) -> None:
                 )
             )  # fmt: skip
     Run.objects.bulk_create(runs)
-    busy = scene.boxes.get("helena.costa")
-    if busy:
-        Run.objects.create(
-            mailbox=busy,
-            claimed_at=scene.now,
-            started_at=scene.now,
-            heartbeat_at=scene.now,
-            queue="sync",
-            worker="worker-2",
-        )
+    if "helena.costa" in scene.boxes:
+        at, box = scene.now, scene.boxes["helena.costa"]
+        Run.objects.create(mailbox=box, claimed_at=at, started_at=at, heartbeat_at=at, queue="sync", worker="worker-2")
 
 
 def _promise(scene: Scene) -> None:

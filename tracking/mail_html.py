@@ -95,8 +95,11 @@ def from_html(html: str, inline: Callable[[str], tuple[str, bytes] | None]) -> S
     shown = Shown(cut=len(html) > MOST_CHARACTERS)
     images = _Images(inline, shown)
 
-    def attribute(tag: str, name: str, value: str) -> str | None:
-        return images.source(value) if (tag, name) == ("img", "src") else value
+    def attribute(_tag: str, name: str, value: str) -> str | None:
+        if name == "src":
+            return images.source(value)
+        # Pictures may hold their bytes or name a part of the message; a link may only lead out.
+        return None if name == "href" and value.strip().lower().startswith(("data:", "cid:")) else value
 
     shown.html = nh3.clean(
         html[:MOST_CHARACTERS],

@@ -19,7 +19,6 @@ from crmsync_site.ui.templatetags.ui import exact
 from mailboxes import queries_list, queries_page
 from mailboxes.access_rules import may_sync
 from mailboxes.models import Mailbox
-from security.access import get_visible_or_404
 from security.http import signed_in
 from tracking import actions, mailbox_pages, reasons
 from tracking.models import ItemDecision
@@ -27,8 +26,7 @@ from tracking.models import ItemDecision
 
 def _context(request: HttpRequest, pk: int) -> tuple[Mailbox, dict[str, Any]]:
     person = signed_in(request)
-    get_visible_or_404(person, Mailbox, pk=pk)
-    mailbox = queries_list.mailboxes(person).get(pk=pk)
+    mailbox = queries_list.mailbox_or_404(person, pk)
     row = queries_page.header(mailbox, timezone.now())
     return mailbox, {"mailbox": mailbox, "row": row, "may_sync": may_sync(person, mailbox)}
 
@@ -84,7 +82,7 @@ def failed_items(request: HttpRequest, pk: int) -> HttpResponse:
 def sync_now(request: HttpRequest, pk: int) -> HttpResponse:
     """POST: ask for a run now. GET (a fragment): how it gets on, the run named by `run` or any that is under way."""
     person = signed_in(request)
-    mailbox = get_visible_or_404(person, Mailbox, pk=pk)
+    mailbox = queries_list.mailbox_or_404(person, pk)
     if not may_sync(person, mailbox):
         raise PermissionDenied
     fragment = request.headers.get("HX-Request") == "true"

@@ -1,0 +1,169 @@
+"""Tracking's pages of a mailbox: decisions, failed items, *Sync now*."""
+
+import csv
+import html
+import io
+import re
+from unittest.mock import patch
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.utils import timezone
+from redis import ConnectionError as RedisGone
+
+from mailboxes.models import Mailbox, Run
+from mailboxes.states import Intent, Outcome, Trigger
+from tests import scene as scenes
+from tracking import actions
+from tracking.models import ItemDecision, ItemFailure
+
+
+@pytest.fixture
+def scene(db: None, client: Client) -> scenes.Scene:
+    scene = scenes.build(timezone.now(), others=1)
+    client.force_login(scene.person("anna"))
+    return scene
+
+
+def page(client: Client, scene: scenes.Scene, rest: str, **headers: str) -> str:
+    answer = client.get(f"/mailboxes/{scene.box.pk}/{rest}", headers=headers)
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_s24_a_refusal_shows_when_and_why_and_nothing_of_the_mail(client: Client, scene: scenes.Scene) -> None:
+    shown = page(client, scene, "decisions/?outcome=refused")
+    assert "Refused, because only colleagues take part" in shown
+    assert "/threads/" not in shown.partition('id="decisions-table"')[2].partition("</table>")[0]
+
+
+def test_a_decision_to_track_leads_to_the_message_for_who_may_read_it(client: Client, scene: scenes.Scene) -> None:
+    tracked = ItemDecision.objects.filter(mailbox=scene.box, activity__isnull=False)[0]
+    assert tracked.activity
+    link = f'href="/threads/{tracked.activity.thread_id}/#message-{tracked.activity_id}"'
+    assert link in page(client, scene, "decisions/?outcome=tracked")
+    client.force_login(scene.person("dora"))
+    assert link not in page(client, scene, "decisions/?outcome=tracked")
+
+
+@pytest.mark.parametrize("outcome", [*ItemDecision.Outcome.values, "", "nonsense"])
+def test_decisions_can_be_narrowed_to_an_outcome(client: Client, scene: scenes.Scene, outcome: str) -> None:
+    found = ItemDecision.objects.filter(mailbox=scene.box)
+    if outcome in ItemDecision.Outcome.values:
+        found = found.filter(outcome=outcome)
+    rows = page(client, scene, f"decisions/?outcome={outcome}").count('<th scope="row">')
+    assert rows == min(50, found.count())
+
+
+def test_the_summary_takes_an_excerpt_of_the_same_table(client: Client, scene: scenes.Scene) -> None:
+    assert page(client, scene, "decisions/?size=8").count('<th scope="row">') == 8
+    assert page(client, scene, "decisions/?size=1000000").count('<th scope="row">') == 50
+    assert "decisions/?size=8" in page(client, scene, "")
+
+
+def test_the_csv_of_decisions_holds_them_all_without_any_subject(client: Client, scene: scenes.Scene) -> None:
+    ItemDecision.objects.filter(item_id="refused-1").update(folder=None)
+    answer = client.get(f"/mailboxes/{scene.box.pk}/decisions/export/")
+    body = answer.getvalue().decode("utf-8-sig")
+    assert len(list(csv.DictReader(io.StringIO(body)))) == ItemDecision.objects.filter(mailbox=scene.box).count()
+    assert "Offer" not in body
+
+
+def test_failed_items_are_shown_with_what_to_do_and_apart_from_those_that_healed(
+    client: Client, scene: scenes.Scene
+) -> None:
+    shown = page(client, scene, "failed-items/")
+    assert shown.count('<th scope="row">') == 2
+    assert "What to do:" in shown
+    assert "quarantined" in shown
+    assert "Nothing has healed yet" in page(client, scene, "failed-items/?healed=1")
+    ItemFailure.objects.update(resolved_at=scene.now)
+    assert "No item fails" in page(client, scene, "failed-items/")
+    assert page(client, scene, "failed-items/?healed=1").count('<th scope="row">') == 2
+
+
+# -- Sync now -----------------------------------------------------------------------------------------------------------
+
+
+def press(client: Client, scene: scenes.Scene) -> str:
+    answer = client.post(f"/mailboxes/{scene.box.pk}/sync/", headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_the_button_waits_runs_and_shows_the_result(client: Client, scene: scenes.Scene) -> None:
+    shown = press(client, scene)
+    run = Run.objects.get(mailbox=scene.box, finished_at=None)
+    assert run.trigger == Trigger.PERSON
+    assert "Waiting for a worker" in shown
+    again = f'hx-get="/mailboxes/{scene.box.pk}/sync/?run={run.pk}"'
+    assert again in shown
+    assert 'hx-trigger="every 1s"' in shown
+    Run.objects.filter(pk=run.pk).update(started_at=scene.now)
+    ask = f"sync/?run={run.pk}"
+    assert "Running" in page(client, scene, ask, **{"HX-Request": "true"})
+    Run.objects.filter(pk=run.pk).update(finished_at=scene.now, outcome=Outcome.DONE, tracked=3, refused={"draft": 1})
+    answer = client.get(f"/mailboxes/{scene.box.pk}/{ask}", headers={"HX-Request": "true"})
+    shown = answer.content.decode()
+    assert "3 tracked, 0 updated, 1 refused" in shown
+    assert "every 1s" not in shown
+    assert answer["HX-Trigger-After-Settle"] == "mailbox-changed"
+
+
+def test_a_run_that_failed_says_what_happened(client: Client, scene: scenes.Scene) -> None:
+    run = Run.objects.create(
+        mailbox=scene.box, claimed_at=scene.now, heartbeat_at=scene.now, finished_at=scene.now, outcome=Outcome.FAILED,
+        error_code="unreachable",
+    )  # fmt: skip
+    shown = page(client, scene, f"sync/?run={run.pk}", **{"HX-Request": "true"})
+    assert "failed" in shown
+    assert "There is no way to the mail server" in shown
+
+
+def test_pressing_twice_starts_one_run(client: Client, scene: scenes.Scene) -> None:
+    press(client, scene)
+    press(client, scene)
+    assert Run.objects.filter(mailbox=scene.box, finished_at=None).count() == 1
+
+
+def test_a_page_that_opens_during_a_run_shows_it(client: Client, scene: scenes.Scene) -> None:
+    Run.objects.create(mailbox=scene.box, claimed_at=scene.now, started_at=scene.now, heartbeat_at=scene.now)
+    assert "Running" in page(client, scene, "sync/", **{"HX-Request": "true"})
+
+
+@pytest.mark.parametrize("run", ["", "x", "999999", "9" * 30, "-1"])
+def test_a_run_that_is_none_shows_the_button(client: Client, scene: scenes.Scene, run: str) -> None:
+    shown = page(client, scene, f"sync/?run={run}", **{"HX-Request": "true"})
+    assert "Sync now" in shown
+    assert "every 1s" not in shown
+
+
+def test_without_javascript_the_page_comes_back_with_a_message(client: Client, scene: scenes.Scene) -> None:
+    answer = client.post(f"/mailboxes/{scene.box.pk}/sync/", follow=True)
+    assert "A run was asked for." in answer.content.decode()
+    assert client.get(f"/mailboxes/{scene.box.pk}/sync/").status_code == 302
+
+
+def test_a_mailbox_that_is_off_is_not_synced_and_the_page_says_so(client: Client, scene: scenes.Scene) -> None:
+    Mailbox.objects.filter(pk=scene.box.pk).update(intent=Intent.OFF)
+    assert "not switched on" in press(client, scene)
+    answer = client.post(f"/mailboxes/{scene.box.pk}/sync/")
+    assert "not switched on" in str(next(iter(get_messages(answer.wsgi_request))))
+    assert not Run.objects.filter(mailbox=scene.box, finished_at=None).exists()
+
+
+def test_a_queue_that_is_gone_is_said(client: Client, scene: scenes.Scene) -> None:
+    with patch.object(actions, "sync_now", side_effect=RedisGone("gone")):
+        assert "The queue does not answer" in press(client, scene)
+
+
+def test_the_owner_of_another_mailbox_cannot_start_a_run(client: Client, scene: scenes.Scene) -> None:
+    client.force_login(scene.person("bruno"))
+    assert client.post(f"/mailboxes/{scene.box.pk}/sync/").status_code == 404
+
+
+def test_decisions_are_paged_by_time(client: Client, scene: scenes.Scene) -> None:
+    older = re.search(r'href="\?([^"]*before=[^"]+)"', page(client, scene, "decisions/?outcome=refused"))
+    assert older
+    assert page(client, scene, f"decisions/?{older[1]}").count('<th scope="row">') == 20
