@@ -20,6 +20,9 @@ from mailboxes.states import WAITS_FOR_PERSON, Intent, Trigger
 
 IMMEDIATE, SYNC, BULK, MAINTENANCE = "immediate", "sync", "bulk", "maintenance"
 
+# A job has costs of its own, as much as several idle mailboxes: fewer than these are not spread over more slots.
+FEWEST = 4
+
 
 class AlreadyRunning(Exception):
     """The mailbox is leased: `run` is the unfinished run that has it."""
@@ -204,10 +207,10 @@ ORDER BY w.turn
 
 
 def _cut(due: dict[int, list[_Due]], rooms: dict[int, int], batch: int) -> list[deque[list[_Due]]]:
-    """Return each server's due mailboxes as jobs: spread over its free slots, so that few mailboxes run side by side."""
+    """Return each server's due mailboxes as jobs: spread over its free slots, but not thinner than is worth a job."""
     cut = []
     for server_id, mailboxes in due.items():
-        size = min(batch, -(-len(mailboxes) // rooms[server_id]))
+        size = min(batch, max(FEWEST, -(-len(mailboxes) // rooms[server_id])))
         cut.append(deque(mailboxes[at : at + size] for at in range(0, len(mailboxes), size)))
     return cut
 

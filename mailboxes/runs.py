@@ -37,13 +37,13 @@ DEADLOCK_ATTEMPTS = 3
 
 
 def begin_batch(run_ids: Collection[int], worker: str, now: datetime) -> list[Run]:
-    """Take the runs that no worker has begun yet; return them in the order given, each with its mailbox.
+    """Take the runs that no worker has begun yet; return them in the order given, each with its mailbox and sync profile.
 
     Runs that were released, abandoned or begun elsewhere are left out. `started_at` stays open until a run's turn.
     """
     free = Run.objects.filter(pk__in=run_ids, finished_at=None, worker="")
     free.update(worker=worker, heartbeat_at=now)
-    mine = Run.objects.filter(pk__in=run_ids, finished_at=None, worker=worker).select_related("mailbox")
+    mine = Run.objects.filter(pk__in=run_ids, finished_at=None, worker=worker).select_related("mailbox__sync_profile")
     try:
         found = list(mine)
     except SecretUnreadable:

@@ -23,7 +23,7 @@ from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
 from mailboxes.connection import open_provider
-from mailboxes.models import Folder, Run, ServerProfile, SyncProfile
+from mailboxes.models import Folder, Run, ServerProfile
 from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.port import MailProvider
 from mailboxes.report import RunReport
@@ -96,10 +96,8 @@ class Batch:
         """Take the runs and read what they need: a constant number of queries, however many mailboxes."""
         begun = runs.begin_batch(self._ids, self._worker, self._clock())
         servers = _in_bulk(ServerProfile, {run.mailbox.server_id for run in begun})
-        profiles = SyncProfile.objects.in_bulk({run.mailbox.sync_profile_id for run in begun})
         for run in begun:
             run.mailbox.server = servers[run.mailbox.server_id]
-            run.mailbox.sync_profile = profiles[run.mailbox.sync_profile_id]
             self._folders[run.mailbox_id] = []
         for folder in Folder.objects.filter(mailbox__in=self._folders):
             self._folders[folder.mailbox_id].append(folder)

@@ -127,9 +127,10 @@ def test_a_run_in_front_of_everything_takes_a_slot_too(fleet):
     assert claimed(fleet) == []
 
 
-def test_few_mailboxes_are_spread_over_the_slots_that_are_free(fleet):
-    fleet.mailboxes(fleet.server(concurrency=4), 6)
-    assert sorted(len(job.run_ids) for job in fleet.claim(batch=25)) == [2, 2, 2]
+@pytest.mark.parametrize(("due", "jobs"), [(3, [3]), (9, [4, 4, 1]), (22, [6, 6, 6, 4]), (200, [25, 25, 25, 25])])
+def test_mailboxes_are_spread_over_the_slots_that_are_free_but_not_too_thinly(fleet, due, jobs):
+    fleet.mailboxes(fleet.server(concurrency=4), due)
+    assert [len(job.run_ids) for job in fleet.claim(batch=25)] == jobs
 
 
 def test_servers_take_turns_so_that_a_big_one_starves_nobody(fleet):

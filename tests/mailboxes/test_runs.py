@@ -139,8 +139,6 @@ def test_a_batch_of_idle_runs_is_settled_with_a_constant_number_of_statements(fl
     fleet.mailboxes(fleet.server(concurrency=1), 25)
     (claim,) = fleet.claim()
     begun = fleet.begin(claim.run_ids)
-    for run in begun:
-        run.mailbox.sync_profile = fleet.profile
     with django_assert_max_num_queries(4):  # savepoint, runs and mailboxes, promise, release of the savepoint
         assert len(runs.settle_many([runs.Done(run, idle(), fleet.now) for run in begun])) == 25
 
@@ -320,7 +318,7 @@ def test_s12_an_outage_is_probed_every_few_seconds_however_long_it_lasts(fleet):
 def test_s12_a_success_from_before_an_outage_does_not_end_it(fleet):
     server = fleet.server(concurrency=2)
     fleet.mailboxes(server, 2)
-    first, second = (fleet.begin(claim.run_ids)[0] for claim in fleet.claim())
+    first, second = (fleet.begin(claim.run_ids)[0] for claim in fleet.claim(batch=1))
     fleet.later(seconds=3)
     runs.settle(first, failed(Unavailable()), fleet.now)
     second.mailbox.server.refresh_from_db()
@@ -408,7 +406,7 @@ def test_a_job_that_never_began_is_no_failure_of_its_mailbox(fleet):
 
 def test_the_runs_of_a_dead_worker_are_given_up_and_no_others(fleet):
     fleet.mailboxes(fleet.server(concurrency=2), 2)
-    one, other = fleet.claim()
+    one, other = fleet.claim(batch=1)
     fleet.begin(one.run_ids, "worker-a")
     fleet.begin(other.run_ids, "worker-b")
     assert runs.abandon_of({"worker-a"}, fleet.now) == list(one.run_ids)

@@ -96,8 +96,8 @@ def test_a_batch_of_idle_mailboxes_costs_the_same_number_of_statements_however_m
     known(fleet, fleet.server(concurrency=1), 20)
     (job,) = fleet.claim()
     assert len(job.run_ids) == 20
-    # begin 2, servers, profiles, folders; savepoint, runs and mailboxes, promise, release
-    with django_assert_max_num_queries(9):
+    # begin 2, servers, folders; savepoint, runs and mailboxes, promise, release
+    with django_assert_max_num_queries(8):
         jobs.Batch(list(job.run_ids), worker="w", clock=timezone.now).work()
     assert outcomes() == {"done": 20}
 
@@ -216,7 +216,7 @@ def test_a_server_that_cannot_be_reached_costs_a_batch_one_attempt(fleet, mail):
 
 def test_a_batch_in_hand_notices_that_another_worker_found_the_server_gone(fleet, mail):
     server = fleet.server(concurrency=2)
-    known(fleet, server, 4)
+    known(fleet, server, 8)
     first, second = fleet.claim()
     mail.fail("*", Unavailable(), times=1)
     jobs.Batch(list(first.run_ids), worker="a", clock=timezone.now).work()
