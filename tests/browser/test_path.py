@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from mailboxes.models import Mailbox, Run
@@ -120,9 +120,9 @@ def test_signed_out_elsewhere_leads_to_sign_in_not_into_a_table(
 
 
 def test_the_product_works_without_javascript(
-    browser: object, live_server: LiveServer, scene: Scene, transactional_db: None
+    browser: Browser, live_server: LiveServer, scene: Scene, transactional_db: None
 ) -> None:
-    context = browser.new_context(java_script_enabled=False)  # type: ignore[attr-defined]  # the fixture is untyped
+    context = browser.new_context(java_script_enabled=False)
     page: Page = context.new_page()
     page.goto(f"{live_server.url}/sign-in/")
     page.get_by_label("User name").fill("anna")
