@@ -71,7 +71,7 @@ def first(fields: Fields, name: str) -> str:
 def people(fields: Fields, name: str) -> list[tuple[str, str]]:
     """Return (display name, address) of every person in the fields of this name; either may be ""."""
     found = []
-    for display, address in _pairs([one_line(value) for value in fields.get(name, [])]):
+    for display, address in _pairs([one_line(value[:_LONGEST_PEOPLE]) for value in fields.get(name, [])]):
         person = (decoded(display), decoded(address).replace(" ", ""))
         if any(person):
             found.append(person)

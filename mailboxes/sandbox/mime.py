@@ -215,6 +215,9 @@ def _take_flags(fields: headers.Fields, values: dict[str, str]) -> None:
 
 
 def _take_parts(part: Message, parsed: Parsed, depth: int) -> None:
+    for name in ("Content-Type", "Content-Disposition"):
+        if len(str(part.get(name, ""))) > _LONGEST_TYPE:
+            part.replace_header(name, str(part[name])[:_LONGEST_TYPE])
     kind = part.get_content_type()
     payload = part.get_payload()
     if isinstance(payload, list) and not kind.startswith("message/") and depth < _NESTING:

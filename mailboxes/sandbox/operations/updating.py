@@ -32,7 +32,7 @@ def update_item(caller: Caller, element: etree._Element) -> bytes:
 
     def answer(change: etree._Element) -> str:
         parts = children(change)
-        if len(parts) < 2 or local_name(parts[1]) != "Updates":
+        if len(parts) < 2 or local_name(parts[1]) != "Updates" or not len(parts[1]):
             raise Fault(
                 "ErrorSchemaValidation", "The request failed schema validation: a change needs an id and updates."
             )
@@ -91,7 +91,7 @@ def _apply(caller: Caller, item: Item, updates: list[etree._Element], names: set
     for update in updates:
         _one(trial, update)
     marked_read = trial.values.pop("IsRead", "")
-    if names - {"IsRead", "Categories"}:
+    if item.is_draft or item.content.kind not in MESSAGE_KINDS:  # what came stays as it came
         complete(trial, item.folder.mailbox, int(caller.store.clock()))
     item.content = trial
     if marked_read:

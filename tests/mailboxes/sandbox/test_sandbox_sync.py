@@ -1,6 +1,8 @@
 """Sync states, pages and change counters of the sandbox, through exchangelib and raw."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +16,7 @@ from exchangelib.services import SyncFolderItems
 
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
-from tests.mailboxes.sandbox.wire import ANNA, BEN, Ask, Reply, mail
+from tests.mailboxes.sandbox.wire import ANNA, BEN, ENVELOPE, Ask, Reply, mail, over_http, signed
 
 Open = Callable[..., Account]
 
@@ -143,6 +145,19 @@ def test_a_state_is_good_for_its_own_folder_and_life_of_the_store_only(store: Sa
     refused = page(ask, state)
     assert refused.codes == ["ErrorInvalidSyncStateData"]
     assert refused.texts("m:SyncState") == [""]
+
+
+def test_a_folder_that_is_gone_cannot_be_synced(store: SandboxStore, ask: Ask) -> None:
+    folder_id = store.create_folder(ANNA, "inbox", "Projects")
+    store.remove_folder(store.folder(ANNA, "inbox/Projects"))
+    sync_gone = (
+        "<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>"
+        f'<m:SyncFolderId><t:FolderId Id="{folder_id}"/></m:SyncFolderId><m:MaxChangesReturned>10</m:MaxChangesReturned></m:SyncFolderItems>'
+    )
+    assert ask(sync_gone).codes == ["ErrorSyncFolderNotFound"]
+    assert ask(sync_gone, user=BEN).codes == ["ErrorAccessDenied"]
+    unknown = sync_gone.replace(f'<t:FolderId Id="{folder_id}"/>', '<t:DistinguishedFolderId Id="voicemail"/>')
+    assert ask(unknown).codes == ["ErrorSyncFolderNotFound"]
 
 
 def test_exchangelib_raises_on_a_state_that_is_none(account: Open) -> None:
@@ -285,3 +300,32 @@ def test_without_a_folder_the_hierarchy_of_the_whole_mailbox_is_followed(ask: As
 def test_folder_names_follow_the_mailbox_language(ask: Ask) -> None:
     assert "Safata d'entrada" in hierarchy(ask, user=BEN).texts("t:DisplayName")
     assert "Inbox" in hierarchy(ask).texts("t:DisplayName")
+
+
+def test_many_clients_at_once_see_all_that_arrives_meanwhile(store: SandboxStore, server: SandboxServer) -> None:
+    body = ENVELOPE % (
+        "",
+        "<m:SyncFolderItems><m:ItemShape><t:BaseShape>Default</t:BaseShape></m:ItemShape>"
+        '<m:SyncFolderId><t:DistinguishedFolderId Id="inbox"/></m:SyncFolderId>%s'
+        "<m:MaxChangesReturned>7</m:MaxChangesReturned></m:SyncFolderItems>",
+    )
+    delivered = threading.Event()
+
+    def follow(_: int) -> set[str]:
+        seen: set[str] = set()
+        state = ""
+        while True:
+            done = delivered.is_set()
+            held = f"<m:SyncState>{state}</m:SyncState>" if state else ""
+            status, _, answer = over_http(server, "POST", "/EWS/Exchange.asmx", (body % held).encode(), **signed(ANNA))
+            reply = Reply(status, answer)
+            seen |= {element.get("Id", "") for element in reply.all("t:Create/t:Message/t:ItemId")}
+            (state,) = reply.texts("m:SyncState")
+            if done and reply.texts("m:IncludesLastItemInRange") == ["true"]:
+                return seen
+
+    with ThreadPoolExecutor(4) as pool:
+        followers = [pool.submit(follow, number) for number in range(4)]
+        ids = {store.deliver_mime(ANNA, mail(number=number)) for number in range(60)}
+        delivered.set()
+        assert all(follower.result() == ids for follower in followers)

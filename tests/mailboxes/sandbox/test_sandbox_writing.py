@@ -263,6 +263,17 @@ def test_an_update_is_whole_or_not_at_all(store: SandboxStore, ask: Ask) -> None
     assert item.content.values["Subject"] == "<t:Subject>New</t:Subject>"
 
 
+@pytest.mark.usefixtures("stamped")
+def test_stamping_a_message_that_came_invents_nothing_else(store: SandboxStore, account: Open) -> None:
+    store.deliver_mime(ANNA, b"From: x@outside.example\r\nSubject: Bare\r\n\r\nx")
+    anna = account(ANNA)
+    message = anna.inbox.all().get()
+    message.stamp = "42"
+    message.save(update_fields=["stamp"])
+    again = anna.inbox.filter(stamp="42").get()
+    assert (again.message_id, again.subject) == (None, "Bare")
+
+
 def test_an_update_needs_a_change_key_unless_it_overwrites(store: SandboxStore, ask: Ask) -> None:
     item = store.item(store.deliver_mime(ANNA, mail()))
     assert ask(update(item.id, "", SUBJECT)).codes == ["ErrorChangeKeyRequiredForWriteOperations"]
@@ -517,3 +528,112 @@ def test_names_are_resolved(server: SandboxServer, account: Open) -> None:
     protocol = account(ANNA).protocol
     assert [one.email_address for one in protocol.resolve_names(["roca"])] == [BEN]
     assert [zone.id for zone in protocol.get_timezones()] == ["UTC"]
+
+
+def entry(name: str, key: str, value: str = "") -> str:
+    """Write an update of one entry of a contact's dictionary: set it, or without a value delete it."""
+    uri = f'<t:IndexedFieldURI FieldURI="contacts:{name}" FieldIndex="{key}"/>'
+    if not value:
+        return f"<t:DeleteItemField>{uri}</t:DeleteItemField>"
+    kind, _, line = name.partition(":")
+    plural = f"{kind}{'es' if kind.endswith('s') else 's'}"
+    inner = f"<t:{line}>{value}</t:{line}>" if line else value
+    return f'<t:SetItemField>{uri}<t:Contact><t:{plural}><t:Entry Key="{key}">{inner}</t:Entry></t:{plural}></t:Contact></t:SetItemField>'
+
+
+def test_single_entries_of_a_contact_are_set_and_deleted(store: SandboxStore, ask: Ask) -> None:
+    (item_id,) = store.add_vcf(
+        ANNA, b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Zoe\r\nN:;Zoe\r\nTEL;TYPE=CELL:1\r\nEND:VCARD\r\n"
+    )
+    item = store.item(item_id)
+
+    def change(*updates: str) -> list[str]:
+        return ask(update(item.id, item.change_key, "".join(updates))).codes
+
+    assert change(
+        entry("PhoneNumber", "HomePhone", "2"),
+        entry("PhysicalAddress:Street", "Home", "Carrer 1"),
+        entry("PhysicalAddress:City", "Home", "Gandia"),
+        entry("EmailAddress", "EmailAddress1", "zoe@x.example"),
+    ) == ["NoError"]
+    assert '<t:Entry Key="HomePhone">2</t:Entry>' in item.content.values["PhoneNumbers"]
+    assert '<t:Entry Key="MobilePhone">1</t:Entry>' in item.content.values["PhoneNumbers"]
+    assert "<t:Street>Carrer 1</t:Street><t:City>Gandia</t:City>" in item.content.values["PhysicalAddresses"]
+    assert change(entry("PhysicalAddress:Street", "Home"), entry("PhoneNumber", "MobilePhone")) == ["NoError"]
+    assert item.content.values["PhysicalAddresses"].count("<t:Entry") == 1
+    assert "Street" not in item.content.values["PhysicalAddresses"]
+    assert "MobilePhone" not in item.content.values["PhoneNumbers"]
+    assert change(entry("PhysicalAddress:City", "Home"), entry("EmailAddress", "EmailAddress1")) == ["NoError"]
+    assert item.content.values["PhysicalAddresses"] == item.content.values["EmailAddresses"] == ""
+
+
+@pytest.mark.parametrize(
+    ("updates", "code"),
+    [
+        ("", "ErrorSchemaValidation"),
+        ('<t:SetItemField><t:FieldURI FieldURI="item:Colour"/><t:Message/></t:SetItemField>', "ErrorSchemaValidation"),
+        ("<t:ChangeItemField/>", "ErrorSchemaValidation"),
+        (
+            '<t:SetItemField><t:FieldURI FieldURI="item:Subject"/><t:Message/></t:SetItemField>',
+            "ErrorIncorrectUpdatePropertyCount",
+        ),
+        (
+            '<t:AppendToItemField><t:FieldURI FieldURI="item:Subject"/><t:Message><t:Subject>x</t:Subject></t:Message></t:AppendToItemField>',
+            "ErrorInvalidPropertyAppend",
+        ),
+        (
+            '<t:DeleteItemField><t:FieldURI FieldURI="message:IsRead"/></t:DeleteItemField>',
+            "ErrorInvalidPropertyDelete",
+        ),
+    ],
+)
+def test_updates_that_make_no_sense_get_their_code(store: SandboxStore, ask: Ask, updates: str, code: str) -> None:
+    item = store.item(store.deliver_mime(ANNA, mail()))
+    assert ask(update(item.id, item.change_key, updates), valid=False).codes == [code]
+
+
+def test_a_body_can_be_deleted_and_a_draft_sent_by_an_update(store: SandboxStore, account: Open, ask: Ask) -> None:
+    anna = account(ANNA)
+    Message(account=anna, folder=anna.drafts, subject="x", body="text", to_recipients=[BEN]).save()
+    (item,) = store.folder(ANNA, "drafts").items.values()
+    sending = update(
+        item.id, item.change_key, '<t:DeleteItemField><t:FieldURI FieldURI="item:Body"/></t:DeleteItemField>'
+    )
+    assert ask(sending.replace("SaveOnly", "SendAndSaveCopy")).codes == ["NoError"]
+    assert (account(BEN).inbox.all().get().text_body or "").strip() == ""
+    assert anna.sent.all().count() == 1
+    (item,) = store.folder(ANNA, "sentitems").items.values()
+    send = f'<m:SendItem SaveItemToFolder="true"><m:ItemIds><t:ItemId Id="{item.id}" ChangeKey="{item.change_key}"/></m:ItemIds></m:SendItem>'
+    assert ask(send).codes == ["ErrorInvalidItemForOperationSendItem"]
+    elsewhere = send.replace('"true"', '"false"').replace(
+        "</m:SendItem>",
+        '<m:SavedItemFolderId><t:DistinguishedFolderId Id="drafts"/></m:SavedItemFolderId></m:SendItem>',
+    )
+    assert ask(elsewhere).codes == ["ErrorInvalidSendItemSaveSettings"]
+
+
+def test_a_message_can_be_saved_as_one_that_came(account: Open, ask: Ask, store: SandboxStore) -> None:
+    flags = '<t:ExtendedProperty><t:ExtendedFieldURI PropertyTag="0x0E07" PropertyType="Integer"/><t:Value>1</t:Value></t:ExtendedProperty>'
+    made = ask(
+        '<m:CreateItem MessageDisposition="SaveOnly"><m:SavedItemFolderId><t:DistinguishedFolderId Id="inbox"/></m:SavedItemFolderId>'
+        f"<m:Items><t:Message><t:Subject>Came</t:Subject>{flags}<t:IsRead>false</t:IsRead></t:Message></m:Items></m:CreateItem>"
+    )
+    assert made.codes == ["NoError"]
+    message = account(ANNA).inbox.all().get()
+    assert (message.subject, message.is_draft, message.is_read) == ("Came", False, False)
+    copy = f'<m:CopyItem><m:ToFolderId><t:DistinguishedFolderId Id="drafts"/></m:ToFolderId><m:ItemIds><t:ItemId Id="{message.id}"/></m:ItemIds><m:ReturnNewItemIds>false</m:ReturnNewItemIds></m:CopyItem>'
+    assert ask(copy).all("t:ItemId") == []
+    assert len(store.folder(ANNA, "drafts").items) == 1
+
+
+@pytest.mark.parametrize(
+    ("attachment", "code"),
+    [
+        ("<t:ItemAttachment><t:Name>x</t:Name></t:ItemAttachment>", "ErrorMissingItemForCreateItemAttachment"),
+        ("<t:FileAttachment><t:Name>x</t:Name><t:Content>%%</t:Content></t:FileAttachment>", "ErrorSchemaValidation"),
+    ],
+)
+def test_an_attachment_needs_its_content(store: SandboxStore, ask: Ask, attachment: str, code: str) -> None:
+    item_id = store.deliver_mime(ANNA, mail())
+    request = f'<m:CreateAttachment><m:ParentItemId Id="{item_id}"/><m:Attachments>{attachment}</m:Attachments></m:CreateAttachment>'
+    assert ask(request, valid=False).codes == [code]
