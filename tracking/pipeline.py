@@ -24,6 +24,8 @@ PAGE_ITEMS = 200
 FULL_PASS_EVERY = timedelta(hours=1)
 # A page begun this often without an end kills its worker: from then on items are read one by one.
 _PAGE_ATTEMPTS = 3
+# What one item can do to a request for it: the server falls over it, or never comes to an end with it.
+_PERHAPS_THE_ITEMS = frozenset({"timed_out", "connection_lost", "server_error", "answer_unreadable"})
 # Roles that mail is read from until people choose more (design §4).
 FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
@@ -186,6 +188,25 @@ class _Session:
         """The server failed, not we: that says nothing against the items of the page."""
         Folder.objects.filter(pk=folder.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
 
+    def _blame(self, folder: Folder, error: ProviderError) -> bool:
+        """Return whether the items are to blame, since the server answers as soon as it is asked for something else.
+
+        Then the attempt counts against the page, and the error is the mailbox's own: others need not wait for it.
+        """
+        if error.code in _PERHAPS_THE_ITEMS and self._server_answers(folder):
+            error.scope = Scope.MAILBOX
+            return True
+        self._attempt_was_honest(folder)
+        return False
+
+    def _server_answers(self, folder: Folder) -> bool:
+        self.beat()
+        try:
+            self.provider.counters([folder.provider_id])
+        except ProviderError:
+            return False
+        return True
+
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
         items = known_items(folder, {change.item_id for change in page.changes})
         asked = sort_changes(page.changes, items)
@@ -193,7 +214,7 @@ class _Session:
             # What a first listing finds lay there before: it says nothing of how fast mail arrives.
             self.report.arrived += asked.arrived
         if one_by_one and folder.attempts > _PAGE_ATTEMPTS:
-            # Read alone, it has ended its worker three times: set aside unread.
+            # Read alone, it has ended its worker or its connection three times: set aside unread.
             actions: list[Action] = [Fail(i, "", Reason.KILLS_WORKER, "kills_worker") for i in asked.read]
             self._store(Page(folder, [*asked.actions, *actions], {}, page.cursor, page.more, asked.listed))
             Folder.objects.filter(pk=folder.pk).update(careful=0)
@@ -201,8 +222,8 @@ class _Session:
         try:
             plan = self._plan(folder, asked)
             actions, fetched = fetch(self.provider, plan, beat=self.beat)
-        except ProviderError:
-            self._attempt_was_honest(folder)
+        except ProviderError as error:
+            self._blame(folder, error)
             raise
         self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed))
 
@@ -222,9 +243,14 @@ class _Session:
         for failure in take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock()):
             count_attempt(failure, self.clock())
             folder = by_folder[failure.folder_id]
-            plan = plan_items(self.provider, self.mailbox, folder, [failure.item_id], rules=rules_of(self.mailbox))
-            actions, fetched = fetch(self.provider, plan, beat=self.beat)
-            self._store(Page(folder, actions, fetched))
+            try:
+                plan = plan_items(self.provider, self.mailbox, folder, [failure.item_id], rules=rules_of(self.mailbox))
+                actions, fetched = fetch(self.provider, plan, beat=self.beat)
+            except ProviderError as error:
+                if not self._blame(folder, error):
+                    raise
+            else:
+                self._store(Page(folder, actions, fetched))
 
 
 def plan_items(

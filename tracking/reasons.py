@@ -27,7 +27,7 @@ SENTENCES = {
     Reason.NO_RECORD: _("Refused, because no record has the address of the person it is from or to."),
     Reason.UNREADABLE: _("Set aside, because the mail server could not read it out. It is tried again by itself."),
     Reason.KILLS_WORKER: _(
-        "Set aside, because reading it ended the worker several times. It is tried again once a day."
+        "Set aside, because reading it ended the worker or the connection several times. It is tried again once a day."
     ),
     Reason.CANNOT_STORE: _("Set aside, because the database could not take it. It is tried again by itself."),
 }
