@@ -48,22 +48,11 @@ def demo(port: int) -> Program:
 
 
 def web(port: int) -> Program:
-    """The site. Event streams that stay open do not hold up its end."""
-    options = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--log-level",
-        "warning",
-        "--lifespan",
-        "off",
-    ]
-    grace = ["--timeout-graceful-shutdown", "2"]
-    return Program(
-        "web", [sys.executable, "-m", "uvicorn", "crmsync_site.asgi:application", *options, *grace], _WEB_PATIENCE
-    )
+    """The site (docs/decisions/asgi-server.md). Event streams that stay open hold up its end for two seconds at most."""
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    options = ["--interface", "asginl", "--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "2"]
+    command = [sys.executable, "-m", "granian", "crmsync_site.asgi:application", *address, *options]
+    return Program("web", command, _WEB_PATIENCE)
 
 
 def dispatcher() -> Program:

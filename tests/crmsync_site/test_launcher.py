@@ -111,7 +111,7 @@ def test_a_killed_launcher_leaves_nothing_and_the_next_one_goes_on(
     first.end(signal.SIGKILL)
     assert wait_until(lambda: not processes_of(empty_var), 15), processes_of(empty_var)
 
-    second = Launcher(empty_var, port, through_shell=True)
+    second = Launcher(empty_var, port, "--no-demo", through_shell=True)
     second.wait_ready()
     assert second.health()["mailboxes"] == mailboxes
     second.end(signal.SIGKILL)  # the shell, as when make is killed
