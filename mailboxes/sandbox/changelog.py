@@ -54,18 +54,21 @@ class ChangeLog:
         """Say whether `cursor` can come from this log (a restored state file may be older than a client)."""
         return 0 <= cursor.start <= cursor.position <= cursor.horizon <= len(self.entries)
 
-    def page(self, cursor: Cursor, limit: int, alive: Callable[[int], bool]) -> Page:
+    def page(self, cursor: Cursor, limit: int, alive: Callable[[int], bool], *, newest_first: bool = False) -> Page:
         """Return at most `limit` changes after `cursor`; `alive` says which members exist now.
 
         A pass over many pages works on the log as it was when the pass began (`horizon`), so that a
-        member changed during the pass is reported again in the next one, never skipped.
+        member changed during the pass is reported again in the next one, never skipped. With
+        `newest_first` the very first pass runs backwards, as on a real Exchange.
         """
         start, position, horizon = cursor
         if position == horizon:
             start, horizon = position, len(self.entries)
+        backwards = newest_first and start == 0
         changes: list[tuple[Change, int]] = []
         while position < horizon:
-            outcome = self._outcome(position, start, horizon, alive)
+            place = horizon - 1 - position if backwards else position
+            outcome = self._outcome(place, start, horizon, alive)
             if outcome is not None:
                 if len(changes) == limit:
                     break

@@ -37,11 +37,15 @@ class Outbound:
 class SandboxStore:
     """Mailboxes by address. `clock` returns UTC seconds; `change_counters=False` leaves 0x670a/0x670b out.
 
+    `newest_first` makes the first sync of a folder run from the newest item to the oldest, as Exchange
+    does; set it before anybody syncs.
+
     Addresses are compared without case. All methods may be called from any thread.
     """
 
     clock: Callable[[], float] = time.time
     change_counters: bool = True
+    newest_first: bool = False
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     by_guid: dict[str, Mailbox] = field(default_factory=dict)
     outbound: list[Outbound] = field(default_factory=list)

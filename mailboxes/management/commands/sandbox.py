@@ -60,6 +60,11 @@ class Command(BaseCommand):
             "--no-counters", action="store_true", help="give no change counters, as some servers do not"
         )
         parser.add_argument(
+            "--newest-first",
+            action="store_true",
+            help="let a first sync run from the newest item to the oldest, as Exchange does",
+        )
+        parser.add_argument(
             "--pulse", type=float, metavar="SECONDS", help="let a letter of the demo arrive anew every so many seconds"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document when ready")
@@ -73,6 +78,7 @@ class Command(BaseCommand):
         state: Path | None = options["state"]
         store = self._store(state, empty=options["empty"])
         store.change_counters = not options["no_counters"]
+        store.newest_first = options["newest_first"]
         loaded = self._fill(store, wanted, [one for group in options["load"] for one in group], options["into"])
         try:
             server = SandboxServer(store, options["port"], host=options["host"])

@@ -33,7 +33,7 @@ def sync_folder_items(caller: Caller, element: etree._Element) -> bytes:
     def answer() -> str:
         folder = _synced(caller, target)
         cursor = _cursor(element, folder.mailbox, "I", folder)
-        page = folder.log.page(cursor, limit, folder.items.__contains__)
+        page = folder.log.page(cursor, limit, folder.items.__contains__, newest_first=caller.store.newest_first)
         inner = "".join([_item_change(folder, shape, *change, ignored) for change in page.changes])
         state = encode_state(folder.mailbox.guid, "I", folder.number, page.cursor)
         return (

@@ -18,7 +18,8 @@ STEPS = st.lists(
 class World:
     """A folder as it is, and what a client believes of it: member → version seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, newest_first: bool = False) -> None:
+        self.newest_first = newest_first
         self.log = ChangeLog()
         self.versions: dict[int, int] = {}
         self.next_number = 1
@@ -43,7 +44,7 @@ class World:
             self.log.append(Change(action), number)
 
     def sync(self, limit: int) -> bool:
-        page = self.log.page(self.cursor, limit, self.versions.__contains__)
+        page = self.log.page(self.cursor, limit, self.versions.__contains__, newest_first=self.newest_first)
         assert len(page.changes) <= limit
         for change, number in page.changes:
             if change is Change.CREATE:
@@ -59,9 +60,11 @@ class World:
         return page.last
 
 
-@given(STEPS, st.integers(1, 5))
-def test_a_client_that_applies_all_pages_knows_the_folder(steps: list[tuple[str, int]], limit: int) -> None:
-    world = World()
+@given(STEPS, st.integers(1, 5), st.booleans())
+def test_a_client_that_applies_all_pages_knows_the_folder(
+    steps: list[tuple[str, int]], limit: int, newest_first: bool
+) -> None:
+    world = World(newest_first=newest_first)
     for action, argument in steps:
         world.step(action, argument)
     for _ in range(200):

@@ -106,6 +106,18 @@ def test_pages_are_bounded_and_together_complete(store: SandboxStore, ask: Ask, 
     assert set(told) == ids
 
 
+def test_a_first_sync_can_run_from_the_newest_to_the_oldest(store: SandboxStore, ask: Ask) -> None:
+    store.newest_first = True
+    ids = [store.deliver_mime(ANNA, mail(number=number)) for number in range(5)]
+    first = page(ask, most=3)
+    second = page(ask, first.texts("m:SyncState")[0])
+    told = [element.get("Id") for reply in (first, second) for element in reply.all("t:ItemId")]
+    assert told == ids[::-1]
+    later = [store.deliver_mime(ANNA, mail(number=number)) for number in (6, 7)]
+    third = page(ask, second.texts("m:SyncState")[0])
+    assert [element.get("Id") for element in third.all("t:ItemId")] == later
+
+
 def test_changes_between_pages_are_neither_lost_nor_doubled(store: SandboxStore, ask: Ask) -> None:
     items = [store.item(store.deliver_mime(ANNA, mail(number=number))) for number in range(6)]
     first = page(ask, most=3)
