@@ -20,6 +20,7 @@ from django.db.models import Sum
 
 from mailboxes.connection import open_provider
 from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.port import FolderRole
 from tracking.benches import children, mail
 from tracking.benches.stage import Stage, add, connect
@@ -81,9 +82,12 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
     with _server(options, env, folder) as (server, mails):
         for number in range(options.rounds):
             # In turn, and each first as often as the other: what the server remembers helps both.
-            sides = [lambda: ours.append(_ours(server, env)), lambda: plain.append(_plain(server))]
-            for side in sides if number % 2 == 0 else reversed(sides):
-                side()
+            if number % 2 == 0:
+                ours.append(_ours(server, env))
+                plain.append(_plain(server))
+            else:
+                plain.append(_plain(server))
+                ours.append(_ours(server, env))
         kept = {"bodies": EmailBody.objects.count(), "attachments": _kept()}
     stored, fetched = median(side.per_s for side in ours), median(side.per_s for side in plain)
     return {
@@ -206,7 +210,11 @@ def _fresh(server: _Server) -> Mailbox:
     )
     (mailbox,) = add(profile, [server.address])
     mailbox = Mailbox.objects.select_related("server").get(pk=mailbox.pk)
-    for info in open_provider(mailbox).well_known_folders():
+    try:
+        found = open_provider(mailbox).well_known_folders()
+    except ProviderError as error:
+        raise children.ChildFailed(f"{server.address} cannot be read: {error.code} ({error.detail})") from error
+    for info in found:
         Folder.objects.create(
             mailbox=mailbox,
             provider_id=info.id,

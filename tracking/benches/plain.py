@@ -33,7 +33,7 @@ def main() -> None:
         default_timezone=EWSTimeZone("UTC"),
     )
     inbox = account.inbox  # found before the clock starts
-    found = {"fetch": fetch, "idle": idle}[what](inbox, *map(int, rest))
+    found = fetch(inbox) if what == "fetch" else idle(inbox, int(rest[0]))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

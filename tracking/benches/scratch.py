@@ -20,7 +20,8 @@ from django.db import OperationalError, connection
 PREFIX = "bench_"
 # Marks a database of the queue's server as taken by a bench, until this time has passed.
 _MARK, _MARK_SECONDS = "crmsync:bench", 6 * 3600
-_DATABASES = range(15, 0, -1)
+# From the last one on: the embedded server has 64, others usually 16.
+_DATABASES = range(63, 0, -1)
 
 
 class NoScratch(Exception):
@@ -95,13 +96,13 @@ def _queue() -> Iterator[str]:
                 if client.dbsize() or not client.set(_MARK, os.getpid(), nx=True, ex=_MARK_SECONDS):
                     continue
             except redis.ResponseError:
-                break  # a server with fewer databases
+                continue  # a server with fewer databases
             try:
                 yield url
             finally:
                 client.flushdb()
             return
-    raise NoScratch("The queue's server has no empty database left among its numbers 1 to 15.")
+    raise NoScratch("The queue's server has no empty database beside number 0.")
 
 
 def _redis_url(url: str, number: int) -> str:

@@ -7,7 +7,7 @@ due is hurried along, for nobody wants to wait five minutes for each round.
 import time
 from collections.abc import Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mailboxes.adding import add_mailbox
@@ -16,7 +16,7 @@ from mailboxes.states import Auth, Outcome, Track
 from security import egress
 from security.models import User
 from tracking.benches.children import ChildFailed
-from tracking.dispatcher import Dispatcher
+from tracking.dispatcher import TICK_SECONDS, Dispatcher
 from tracking.presence import Watch
 from tracking.transport import RedisTransport
 
@@ -51,23 +51,26 @@ def add(server: ServerProfile, addresses: Sequence[str]) -> list[Mailbox]:
 class Stage:
     """Mailboxes of a bench and the dispatcher that serves them. A worker has to run outside."""
 
-    def __init__(self, mailboxes: Sequence[Mailbox], *, patience_s: float = 300.0) -> None:
+    def __init__(self, mailboxes: Sequence[Mailbox], *, patience_s: float = 120.0) -> None:
         self._ids = [mailbox.pk for mailbox in mailboxes]
         self._patience = patience_s
+        self._seen, self._moved_at = 0, time.monotonic()
         self._dispatcher = Dispatcher(RedisTransport(), clock=timezone.now, watcher=Watch())
 
     def first_sync(self) -> None:
         """Sync until every mailbox is up to date, backlogs included; raises `ChildFailed` when one fails or nothing moves."""
-        while self._rows().filter(first_sync_done=False).exists() or self._rows().filter(backlog=True).exists():
-            self._until_quiet()
+        self._moved_at = time.monotonic()
+        while self._busy(self._rows().filter(Q(first_sync_done=False) | Q(backlog=True))):
+            self._work()
 
     def rounds(self, count: int) -> int:
         """Have every mailbox synced `count` times, each time as one tick of the dispatcher hands it out; return the runs."""
         before = self._finished().count()
         for _round in range(count):
+            self._moved_at = time.monotonic()
             self._rows().update(due_at=timezone.now())
-            while self._rows().filter(due_at__lte=timezone.now()).exists():
-                self._until_quiet()
+            while self._busy(self._rows().filter(due_at__lte=timezone.now())):
+                self._work()
         return self._finished().count() - before
 
     def demand_full_pass(self) -> None:
@@ -90,14 +93,20 @@ class Stage:
     def _finished(self) -> QuerySet[Run]:
         return Run.objects.filter(mailbox__in=self._ids, finished_at__isnull=False).order_by()
 
-    def _until_quiet(self) -> None:
-        """Dispatch once and wait until what was handed out is done."""
+    def _work(self) -> None:
+        """Dispatch, as every second, and wait until what was handed out is done, for a second at most."""
         self._dispatcher.tick()
-        end = time.monotonic() + self._patience
-        while Run.objects.filter(finished_at=None).exists():
-            if time.monotonic() > end:
-                raise ChildFailed(f"The worker did not finish its runs within {self._patience:.0f} s.")
+        tick = time.monotonic() + TICK_SECONDS
+        while Run.objects.filter(finished_at=None).exists() and time.monotonic() < tick:
             time.sleep(_POLL_SECONDS)
         failed = self._finished().exclude(outcome__in=(Outcome.DONE, Outcome.PAUSED)).first()
         if failed is not None:
-            raise ChildFailed(f"A run failed: {failed.error_code} {failed.error_detail}".strip())
+            raise ChildFailed(f"A run failed: {failed.outcome} {failed.error_code} {failed.error_detail}".strip())
+        if time.monotonic() - self._moved_at > self._patience:
+            raise ChildFailed(f"Nothing was synced for {self._patience:.0f} s; the worker may have ended.")
+        finished = self._finished().count()
+        if finished != self._seen:
+            self._seen, self._moved_at = finished, time.monotonic()
+
+    def _busy(self, waiting: QuerySet[Mailbox]) -> bool:
+        return waiting.exists() or Run.objects.filter(finished_at=None).exists()

@@ -43,6 +43,9 @@ class Command(JsonCommand):
         group.add_argument("--messages", type=int, metavar="N", help="messages to import (5000)")
         group.add_argument("--rounds", type=int, metavar="N", help="measurements of each side; the median counts (3)")
         group.add_argument(
+            "--no-attachments", action="store_const", const=True, help="bodies alone, where ours gains least"
+        )
+        group.add_argument(
             "--ews", metavar="URL", help="a server of yours instead of a sandbox; its Inbox is only read"
         )
         group.add_argument("--username", metavar="U", help="who signs in there; the password comes on standard input")

@@ -1,0 +1,204 @@
+"""The benches measure what they say: real processes, exact request counts, nothing left behind. Speed is not tested."""
+
+import email.policy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from security.commands import Failed, WrongUse
+from tests.crmsync_site.shell import PROJECT
+from tracking.benches import children, idle, importing, mail, scratch
+from tracking.management.commands import bench
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def env(process_env, settings, tmp_path):
+    """The environment of processes that share this test's database, queue and blobs."""
+    settings.BLOB_ROOT = tmp_path / "blobs"
+    return {**process_env, "CRMSYNC_BLOBS": str(settings.BLOB_ROOT)}
+
+
+# -- idle
+
+
+def test_an_idle_run_is_one_request_and_one_per_folder_without_counters(env, tmp_path):
+    found = idle.measure(idle.Options(mailboxes=4, rounds=3), env=env, folder=tmp_path)
+    assert found["runs"] == 12
+    assert found["requests_per_run"] == 1
+    assert found["requests_per_run_5_more"] == 1
+    assert found["without_counters"]["followed_folders"] == 2
+    assert found["without_counters"]["requests_per_run"] == 2
+    # Two for the folders, one for their counters, one for each of the two that are followed.
+    assert found["requests_per_full_pass"] == 5
+    assert found["cpu_ms_per_run"] > 0
+    assert found["plain_exchangelib"]["runs"] == 12
+    assert found["plain_exchangelib"]["requests_per_run"] >= 1
+    assert found["plain_exchangelib"]["cpu_ms_per_run"] > 0
+    assert "plain exchangelib" in idle.table(found)
+
+
+# -- import
+
+
+def test_both_sides_of_an_import_read_every_message(env, tmp_path):
+    found = importing.measure(importing.Options(messages=60, rounds=2), env=env, folder=tmp_path)
+    assert found["messages"] == found["mail"]["messages"] == found["stored"]["bodies"] == 60
+    assert [one["messages"] for side in ("ours", "plain") for one in found["each_round"][side]] == [60] * 4
+    assert found["ratio"] == pytest.approx(found["stored_per_s"] / found["plain_fetch_per_s"], rel=0.05)
+    assert found["met"] == (found["ratio"] >= 1)
+    assert found["stored"]["attachments"]["count"] == sum(raw.count(b"filename=") for raw in mail.messages(60))
+    assert found["stored"]["attachments"]["bytes"] == sum(_attached_bytes(raw) for raw in mail.messages(60))
+    for side in ("ours", "plain"):
+        assert found["cpu_ms_per_message"][side] > 0
+        assert found["server_cpu_ms_per_message"][side] >= 0
+    assert "plain exchangelib, fetched" in importing.table(found)
+
+
+def _attached_bytes(raw: bytes) -> int:
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    return sum(len(part.get_payload(decode=True)) for part in message.iter_attachments())
+
+
+def test_any_server_can_be_measured_and_its_cpu_is_then_unknown(env, tmp_path):
+    files = tmp_path / "mail"
+    files.mkdir()
+    for number, raw in enumerate(mail.messages(5, attachments=False)):
+        (files / f"{number}.eml").write_bytes(raw)
+    with children.sandbox(
+        env, "--mailbox", "me@elsewhere.example:secret", "--load", str(files), "--into", "me@elsewhere.example"
+    ) as server:
+        options = importing.Options(
+            rounds=1, url=server.url, address="me@elsewhere.example", username="me@elsewhere.example", password="secret"
+        )
+        found = importing.measure(options, env=env, folder=tmp_path)
+    assert found["messages"] == 5
+    assert found["server_cpu_ms_per_message"] == {"ours": None, "plain": None}
+    assert found["mail"] is None
+    assert " -\n" in importing.table(found)
+
+
+def test_a_refused_password_is_said_and_ends_the_bench(env, tmp_path):
+    with children.sandbox(env, "--mailbox", "me@elsewhere.example:secret") as server:
+        options = importing.Options(
+            rounds=1, url=server.url, address="me@elsewhere.example", username="me@elsewhere.example", password="wrong"
+        )
+        with pytest.raises(children.ChildFailed, match="cannot be read: sign_in_refused"):
+            importing.measure(options, env=env, folder=tmp_path)
+        with pytest.raises(children.ChildFailed, match="Plain exchangelib failed"):
+            children.plain(
+                "fetch", server.url, "basic", "me@elsewhere.example", "me@elsewhere.example", password="wrong"
+            )
+
+
+# -- mail
+
+
+def test_mail_is_the_same_every_time_and_has_the_sizes_it_states():
+    mails = list(mail.messages(400))
+    assert mails == list(mail.messages(400))
+    assert mails[:50] == list(mail.messages(50))
+    sizes = mail.describe(mails)
+    assert sizes.messages == 400
+    assert 0.18 < sizes.with_attachments < 0.26
+    assert 4 < sizes.median_kb < 12
+    parsed = [email.message_from_bytes(raw, policy=email.policy.default) for raw in mails]
+    assert len({message["Message-ID"] for message in parsed}) == 400
+    assert not any(message.defects for message in parsed)
+    assert any(message["In-Reply-To"] for message in parsed)
+    assert any(not str(message["Subject"]).isascii() for message in parsed)
+    assert mail.describe(mail.messages(50, attachments=False)).with_attachments == 0
+
+
+# -- the command and its scratch installation
+
+
+def test_the_command_answers_one_document_and_leaves_nothing_behind(process_env):
+    command = [sys.executable, "manage.py", "bench", "idle", "--mailboxes=1", "--runs=1", "--json"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=process_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        answer, notes = process.communicate()
+    assert process.returncode == 0, notes
+    found = json.loads(answer)
+    assert (found["bench"], found["runs"], found["requests_per_run"]) == ("idle", 1, 1)
+    assert f"bench_{process.pid}" not in _databases()
+
+
+def _databases() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database")
+        return {row[0] for row in cursor.fetchall()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["idle", "--messages=5"], "no option of bench idle"),
+        (["import", "--runs=5"], "no option of bench import"),
+        (["import", "--messages=0"], "at least 1"),
+        (["import", "--ews=https://mail.example/EWS/Exchange.asmx"], "belong together"),
+        (["import", "--ews=https://mail.example/E", "--username=DOMAIN\\me"], "--address is needed"),
+        (["import", "--ews=https://mail.example/E", "--username=me@mail.example", "--messages=5"], "all of its Inbox"),
+        (["idle", "--here"], "the data of this installation"),
+        (["nonsense"], "invalid choice"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_use(arguments, message):
+    with pytest.raises(WrongUse, match=message):
+        call_command("bench", *arguments)
+
+
+def test_the_password_comes_from_a_file_or_standard_input(monkeypatch, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    assert bench._password({"password_file": file, "username": "me"}) == "secret"
+    with pytest.raises(Failed, match="cannot be read"):
+        bench._password({"password_file": tmp_path / "none", "username": "me"})
+    read, write = os.pipe()
+    os.write(write, b"other\n")
+    os.close(write)
+    with os.fdopen(read) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert bench._password({"password_file": None, "username": "me"}) == "other"
+
+
+def test_a_scratch_database_of_a_dead_bench_is_removed_and_a_used_one_is_not(process_env):
+    gone = _no_process()
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE bench_{gone}")
+    with scratch.installation() as env:
+        assert f"bench_{gone}" not in _databases()
+        assert f"bench_{os.getpid()}" in _databases()
+        assert Path(env["CRMSYNC_BLOBS"]).parent.is_dir()
+        assert env["REDIS_URL"] != process_env["REDIS_URL"]
+    assert not Path(env["CRMSYNC_BLOBS"]).parent.exists()
+
+
+def _no_process() -> int:
+    return next(pid for pid in range(99_999, 0, -1) if not Path(f"/proc/{pid}").exists())
+
+
+def test_no_empty_queue_is_a_failure_with_a_reason(monkeypatch):
+    monkeypatch.setattr(scratch, "_DATABASES", ())
+    with pytest.raises(Failed, match="no empty database"):
+        call_command("bench", "idle")
+
+
+def test_addresses_of_scratch_servers_follow_those_of_the_installation(settings, monkeypatch):
+    assert scratch._redis_url("redis://:pw@host:6379/0", 7) == "redis://:pw@host:6379/7"
+    assert scratch._redis_url("unix:///run/valkey.sock?db=0", 7) == "unix:///run/valkey.sock?db=7"
+    monkeypatch.setitem(connection.settings_dict, "PASSWORD", "p/w")
+    assert ":p%2Fw@" in scratch._url_of("bench_1")
+
+
+def test_a_process_that_is_gone_has_no_cpu_time():
+    with pytest.raises(children.ChildFailed, match="is gone"):
+        children.cpu_seconds(_no_process())
