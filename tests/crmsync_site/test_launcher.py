@@ -59,6 +59,12 @@ class Launcher:
         except urllib.error.HTTPError as error:
             return dict(json.load(error))
 
+    def answers(self) -> bool:
+        try:
+            return bool(self.health())
+        except OSError:
+            return False
+
     def wait_workers(self) -> None:
         assert wait_until(lambda: self.health()["workers"] == 2, 30), self.output()
 
@@ -107,6 +113,11 @@ def test_a_killed_launcher_leaves_nothing_and_the_next_one_goes_on(
     os.kill(pid_of(empty_var, "rqworker immediate"), signal.SIGKILL)
     assert wait_until(lambda: "worker-1   | ended (signal SIGKILL)" in first.output(), 10)
     first.wait_workers()
+
+    # The site is two processes; the one that is left must not keep the port.
+    os.kill(min(pid for pid, command in processes_of(empty_var).items() if "granian" in command), signal.SIGKILL)
+    assert wait_until(lambda: "web        | ended (signal SIGKILL)" in first.output(), 10)
+    assert wait_until(first.answers, 30), first.output()
 
     first.end(signal.SIGKILL)
     assert wait_until(lambda: not processes_of(empty_var), 15), processes_of(empty_var)
