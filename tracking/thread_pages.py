@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Value
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Length, Replace
 
 from mailboxes.models import Mailbox
@@ -55,6 +56,19 @@ class Message:
     why: Sequence[Why]
     frame: int
     has_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _BodySize:
+    """How much there is of a body: characters of its HTML and tags in it, characters and lines of its text."""
+
+    html: int
+    tags: int
+    text: int
+    lines: int
+
+
+_NO_BODY = _BodySize(0, 0, 0, 0)
 
 
 def threads(person: Person, *, words: str = "", mailbox: str = "") -> QuerySet[Thread]:
@@ -121,7 +135,7 @@ def as_messages(person: Person, found: Sequence[Activity]) -> list[Message]:
     for activity in sorted(found, key=lambda a: (a.received_at, a.pk)):
         chips = {role: [_chip(p, records) for p in _with_role(activity, role)] for role in Participant.Role.values}
         roles = ((Participant.Role(role).label, chips[role]) for role in ("to", "cc", "bcc"))
-        html, tags, text = sizes.get(activity.pk, (0, 0, 0))
+        size = sizes.get(activity.pk, _NO_BODY)
         made.append(
             Message(
                 activity,
@@ -134,8 +148,8 @@ def as_messages(person: Person, found: Sequence[Activity]) -> list[Message]:
                 ],
                 records.get((activity.regarding_kind, activity.regarding_id or 0)),
                 [_why(decision) for decision in activity.decisions.all()],
-                _frame_height(html, tags, text),
-                bool(html or text),
+                _frame_height(size),
+                bool(size.html or size.text),
             )
         )
     return made
@@ -155,16 +169,18 @@ def _why(decision: ItemDecision) -> Why:
     return Why(decision.mailbox.address, folder, reasons.sentence(decision.reason, decision.facts))
 
 
-def _body_sizes(person: Person, found: Sequence[Activity]) -> dict[int, tuple[int, int, int]]:
-    """Return for each message with a body the characters of its HTML, the tags in it, and the characters of its text."""
+def _body_sizes(person: Person, found: Sequence[Activity]) -> dict[int, _BodySize]:
     bodies = visible(person, EmailBody).filter(activity__in=[activity.pk for activity in found])
-    untagged = Length(Replace("html", Value("<"), Value("")))
-    sizes = bodies.values_list("activity", Length("html"), Length("html") - untagged, Length("text"))
-    return {pk: (html, tags, text) for pk, html, tags, text in sizes}
+    sizes = bodies.values_list("activity", Length("html"), _count("html", "<"), Length("text"), _count("text", "\n"))
+    return {pk: _BodySize(html, tags, text, lines) for pk, html, tags, text, lines in sizes}
 
 
-def _frame_height(html: int, tags: int, text: int) -> int:
+def _count(column: str, character: str) -> CombinedExpression:
+    return Length(column) - Length(Replace(column, Value(character), Value("")))
+
+
+def _frame_height(size: _BodySize) -> int:
     """Guess the height in pixels that a body wants: the frame runs no script that could measure it."""
     # About 90 characters make a line of 24 pixels; of HTML half is mark-up, and every third tag begins a line.
-    lines = html / 2 / 90 + tags / 3 + 4 if html else text / 90 + 4
-    return int(min(640, max(140, lines * 24)))
+    lines = size.html / 2 / 90 + size.tags / 3 if size.html else size.text / 90 + size.lines
+    return int(min(640, max(140, (lines + 3) * 24)))

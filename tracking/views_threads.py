@@ -123,7 +123,12 @@ def attachment(request: HttpRequest, pk: int) -> HttpResponseBase:
 def delay_page(request: HttpRequest) -> HttpResponse:
     """Show how long mail takes from its arrival to being tracked."""
     measured = delays.delays(signed_in(request), timezone.now())
-    return render(request, "tracking/delays.html", {"delays": measured, "bars": _bars(measured)})
+    context = {
+        "delays": measured,
+        "bars": _bars(measured),
+        "measured": any(delay.messages for delay in measured),
+    }
+    return render(request, "tracking/delays.html", context)
 
 
 def _bars(measured: list[delays.Delay]) -> list[tuple[int | None, int, float]]:

@@ -140,7 +140,8 @@ def _hours(since: datetime, until: datetime) -> list[Tick]:
     at = since.replace(hour=0, minute=0, second=0, microsecond=0)
     ticks = []
     while at <= until:
-        if at >= since + (until - since) * 0.02:
+        # Words at the very edge would be cut off.
+        if since + (until - since) * 0.02 <= at <= since + (until - since) * 0.98:
             place = LEFT + (at - since).total_seconds() / (hours * 3600) * (WIDTH - LEFT)
             ticks.append(Tick(round(place, 1), f"{at:%d.%m.}" if whole_days else f"{at:%H:%M}"))
         at += timedelta(hours=every)

@@ -227,10 +227,15 @@ def test_a_mailbox_that_changes_hands_takes_its_mail_along(client: Client, scene
     assert client.get(f"/threads/{thread(scene).pk}/").status_code == 200
 
 
-def test_frames_grow_with_their_message_within_bounds() -> None:
-    assert thread_pages._frame_height(0, 0, 10) == 140
-    assert thread_pages._frame_height(10**7, 10**5, 0) == 640
-    assert 140 < thread_pages._frame_height(0, 0, 1000) < 640
+@pytest.mark.parametrize(
+    ("html", "text", "height"),
+    [("", "short", "140"), ("", "line\n" * 20, "578"), ("<p>x</p>" * 100_000, "", "640"), ("<p>x</p>" * 30, "", "584")],
+)
+def test_frames_grow_with_their_message_within_bounds(
+    client: Client, scene: scenes.Scene, html: str, text: str, height: str
+) -> None:
+    EmailBody.objects.update(html=html, text=text)
+    assert set(re.findall(r'height="(\d+)" loading', page(client, f"/threads/{thread(scene).pk}/"))) == {height}
 
 
 def test_nothing_of_the_digest_of_a_blob_reaches_the_page(client: Client, scene: scenes.Scene) -> None:
