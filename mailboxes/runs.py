@@ -20,6 +20,7 @@ from mailboxes import alerts, intents, promise
 from mailboxes.alerts import PATIENCE, Place
 from mailboxes.models import Mailbox, Run, ServerProfile
 from mailboxes.provider.errors import Kind, ProviderError
+from mailboxes.provider.text import clean
 from mailboxes.report import RunReport
 from mailboxes.states import Intent, Outcome, State
 from mailboxes.verdict import Verdict, judge
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 WORKER_LOST = "worker_lost"
 # How often a statement is tried that two workers blocked each other with.
 DEADLOCK_ATTEMPTS = 3
+# What is kept of a server's own words.
+DETAIL_CHARACTERS = 2_000
 
 
 # -- while it runs ---------------------------------------------------------------------------------------------------
@@ -177,6 +180,8 @@ def settle_many(done: Sequence[Done]) -> set[int]:
 
     Runs whose lease was lost in between change nothing. An idle run costs its share of one statement.
     """
+    for one in done:
+        _make_storable(one.report)
     # Where the schedule draws from is of no consequence to safety.
     verdicts = [judge(one.run, one.report, now=one.at, jitter=random.uniform(-1, 1)) for one in done]  # noqa: S311
     settled = _written(done, verdicts)
@@ -184,6 +189,12 @@ def settle_many(done: Sequence[Done]) -> set[int]:
         if one.run.pk in settled:
             _tell(one, verdict)
     return settled
+
+
+def _make_storable(report: RunReport) -> None:
+    """Cut what servers say down to what a row can hold: a sentence must never keep a run from its end."""
+    for error in filter(None, [report.error, *report.folder_errors.values()]):
+        error.detail = clean(error.detail)[:DETAIL_CHARACTERS]
 
 
 def _written(done: Sequence[Done], verdicts: Sequence[Verdict]) -> set[int]:

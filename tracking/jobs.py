@@ -99,7 +99,7 @@ class Batch:
         for run in begun:
             run.mailbox.server = servers[run.mailbox.server_id]
             self._folders[run.mailbox_id] = []
-        for folder in Folder.objects.filter(mailbox__in=self._folders):
+        for folder in Folder.objects.filter(mailbox__in=self._folders, followed=True, gone_at=None).order_by():
             self._folders[folder.mailbox_id].append(folder)
         if begun and begun[0].queue == claims.BULK and not claims.slot_is_free(begun[0].mailbox.server, begun[0].batch):
             runs.release([run.pk for run in begun])
@@ -190,10 +190,29 @@ class Batch:
         return waited or any(not done.report.idle for done in self._done.values())
 
     def _write(self) -> None:
-        if self._done:
-            patiently(lambda: runs.settle_many(list(self._done.values())))
+        """Settle what has ended: together, or one by one when one of them cannot be written."""
+        done = list(self._done.values())
+        try:
+            if done:
+                patiently(lambda: runs.settle_many(done))
+        except (OperationalError, InterfaceError, JobTimeoutException):
+            raise
+        except Exception:
+            log.exception("%d runs could not be settled together", len(done))
+            for one in done:
+                self._write_alone(one)
         self._done.clear()
         self._written_at = self._clock()
+
+    def _write_alone(self, one: Done) -> None:
+        """Settle one run; if that fails, settle it as failed, so that its mailbox is not leased for nothing."""
+        try:
+            runs.settle(one.run, one.report, one.at)
+        except (OperationalError, InterfaceError, JobTimeoutException):
+            raise
+        except Exception as error:
+            log.exception("Run %s of %s could not be settled as what it was", one.run.pk, one.run.mailbox)
+            runs.settle(one.run, RunReport(error=OurFault(type(error).__name__)), one.at)
 
     def _give_back_if_held(self) -> bool:
         """Return whether the server is held back by now; then what was not tried yet is given back."""

@@ -246,6 +246,30 @@ def test_one_mailbox_that_is_gone_does_not_stop_the_batch(fleet, mail):
     assert len(boxes) == 3
 
 
+def test_a_report_that_cannot_be_written_costs_its_own_run_and_no_other(fleet, monkeypatch):
+    boxes = known(fleet, fleet.server(concurrency=1), 3)
+    sync = jobs.pipeline.sync
+
+    def odd(run, provider, **options):
+        report = sync(run, provider, **options)
+        if run.mailbox_id == boxes[1].pk:
+            report.requests = 10**12  # more than its column holds
+        return report
+
+    monkeypatch.setattr(jobs.pipeline, "sync", odd)
+    work(fleet)
+    assert outcomes() == {"done": 2, "internal_error": 1}
+
+
+def test_what_a_server_says_is_kept_as_far_as_a_row_can_hold_it(fleet, mail):
+    (box,) = known(fleet, fleet.server(), 1)
+    mail.fail("*", MailboxGone("no\x00such \ud800mailbox" + "!" * 5_000), times=1)
+    work(fleet)
+    box.refresh_from_db()
+    assert box.issue_detail.startswith("nosuch mailbox!")
+    assert len(box.issue_detail) == 2_000
+
+
 # -- leases
 
 
