@@ -68,7 +68,7 @@ class Mutant:
 
 def mutant(seed: int, corpus: Sequence[tuple[str, bytes]]) -> Mutant:
     """Return the mutant of this seed. Every mutation is the first one of its turn: seeds go round through all of them."""
-    random = Random(seed)  # noqa: S311 -- repeatable, not secret
+    random = Random(seed)
     names = list(MUTATIONS)
     chosen = [names[seed % len(names)], *random.sample(names, random.choice((0, 0, 1, 1, 2, 3)))]
     key, raw = random.choice(corpus)

@@ -88,7 +88,7 @@ class Day:
     busiest: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)  # noqa: S311 -- a drawn day, no secret
+        self.dice = random.Random(self.seed)
         self.transport = Queues(self)
         self.dead: set[str] = set()
         self.workers: dict[str, Worker] = {}

@@ -31,7 +31,7 @@ class Chaos:
     """Two mailboxes and a source of randomness that does something to them."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 -- repeatable, not secret
+        self.random = random.Random(seed)
         self.office = Office()
         self.boxes = [self.office.mailbox(name, Track.ALL) for name in ("anna", "ben")]
         self.seen: set[str] = set()
