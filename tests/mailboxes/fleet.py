@@ -10,7 +10,7 @@ from mailboxes import claims, runs
 from mailboxes.models import Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.provider.errors import ProviderError
 from mailboxes.report import RunReport
-from mailboxes.states import Auth, Intent, State
+from mailboxes.states import Auth, Intent, State, Trigger
 from security.models import User
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -84,7 +84,7 @@ class Fleet:
 
     def run(self, mailbox: Mailbox, report: RunReport | None = None) -> Mailbox:
         """Do one run of one mailbox, due or not; return the mailbox as it is then."""
-        run = claims.claim_one(mailbox, "schedule", claims.SYNC, self.now)
+        run = claims.claim_one(mailbox, Trigger.SCHEDULE, claims.SYNC, self.now)
         (begun,) = self.begin([run.pk])
         runs.settle(begun, report or idle(), self.now)
         return Mailbox.objects.select_related("server", "sync_profile").get(pk=mailbox.pk)

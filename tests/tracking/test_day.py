@@ -87,7 +87,9 @@ def the_promise_is_kept_and_measured(day: Day, outage: Outage) -> None:
 def everything_else_is_in_order(day: Day) -> None:
     caps = dict(ServerProfile.objects.values_list("pk", "concurrency"))
     assert all(most <= caps[server_id] for server_id, most in day.busiest.items())
-    assert Run.objects.filter(outcome=Outcome.ABANDONED).count() == 1
+    abandoned = Run.objects.filter(outcome=Outcome.ABANDONED)
+    assert set(abandoned.values_list("worker", flat=True)) == day.dead
+    assert len(day.dead) == 1
     assert set(Mailbox.objects.values_list("state", flat=True)) <= {State.IDLE}
     outcomes = {Outcome.DONE, Outcome.FAILED, Outcome.ABANDONED, Outcome.RUNNING}
     assert set(Run.objects.values_list("outcome", flat=True)) <= outcomes
@@ -103,7 +105,7 @@ def test_s9_a_thousand_mailboxes_keep_their_twelve_minutes_whatever_dies(day):
 
 @pytest.mark.soak
 def test_s9_a_thousand_mailboxes_keep_their_twelve_minutes_for_a_day(day):
-    day.tick_s = 2.0  # a dispatcher under load: half the statements, and twice the delay
+    day.tick_s = 5.0  # a dispatcher that is slow: a fifth of the statements, and five times the delay
     outage = live(day, hours=24, death_at=9.1, outage_at=10.2)
     the_promise_is_kept_and_measured(day, outage)
     everything_else_is_in_order(day)
