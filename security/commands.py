@@ -62,6 +62,10 @@ class JsonCommand(BaseCommand, ABC):
         self.stdout.write(text)
         self.stdout.flush()
 
+    def say(self, text: str) -> None:
+        """Write a line of the answer that is ready before the rest: to stdout for people, to stderr with `--json`."""
+        (self.stderr if self._wants_json else self.stdout).write(text, style_func=str)
+
     def note(self, text: str) -> None:
         """Write a line for the person who watches, to stderr."""
         self.stderr.write(text, style_func=str)
@@ -84,7 +88,7 @@ class JsonCommand(BaseCommand, ABC):
         parser = super().create_parser(prog_name, subcommand, **kwargs)
 
         def refuse(message: str) -> NoReturn:
-            raise WrongUse(f"{message[:1].upper()}{message[1:]} ({parser.format_usage().strip()})")
+            raise WrongUse(f"{message[:1].upper()}{message[1:]} ({' '.join(parser.format_usage().split())})")
 
         parser.error = refuse  # type: ignore[method-assign]  # argparse's own hook, replaced for this parser only
         return parser

@@ -31,7 +31,7 @@ class Command(JsonCommand):
         steps: list[Step] = []
         for step in check(mailbox, timezone.now, time.sleep):
             steps.append(step)
-            self.note(_line(step))
+            self.say(_line(step))
         prevented = prevents_sync(steps)
         server = mailbox.server
         document = {

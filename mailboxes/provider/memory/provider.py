@@ -1,0 +1,160 @@
+"""The port over the mail system in memory."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
+from mailboxes.provider.memory.mail import content, envelope
+from mailboxes.provider.memory.script import Script
+from mailboxes.provider.memory.store import Folder, Item, Mailbox, MailStore
+from mailboxes.provider.port import (
+    AttachmentBytes,
+    AttachmentInfo,
+    AttachmentKind,
+    ChangePage,
+    Content,
+    Envelope,
+    FolderInfo,
+    FolderRole,
+)
+from mailboxes.provider.text import clean
+
+Answer = TypeVar("Answer")
+
+
+class MemoryProvider:
+    """A `MailProvider` and `DraftProbe` over one mailbox of a `MailStore`, as far as the script lets it."""
+
+    def __init__(self, store: MailStore, script: Script, calls: Counter[tuple[str, str]], address: str) -> None:
+        self._store = store
+        self._script = script
+        self._calls = calls
+        self._address = address
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        """Return how many calls were made, failed ones included."""
+        return self._requests
+
+    def _call(self, method: str, work: Callable[[Mailbox], Answer]) -> Answer:
+        self._requests += 1
+        with self._store.lock:
+            self._calls[self._address.lower(), method] += 1
+            self._script.run(method)
+            return work(self._store.mailbox(self._address))
+
+    def well_known_folders(self) -> list[FolderInfo]:
+        """Return the folders that have a role."""
+        found = self._call("well_known_folders", lambda mailbox: [_info(each) for each in mailbox.folders.values()])
+        return [info for info in found if info.role is not FolderRole.OTHER]
+
+    def folders(self) -> list[FolderInfo]:
+        """Return every folder."""
+        return self._call("folders", lambda mailbox: [_info(each) for each in mailbox.folders.values()])
+
+    def counters(self, folder_ids: Sequence[str]) -> dict[str, str | None]:
+        """Return each existing folder's counters, None on a server without them."""
+
+        def work(mailbox: Mailbox) -> dict[str, str | None]:
+            known = [mailbox.folders[each] for each in folder_ids if each in mailbox.folders]
+            if not self._store.counters:
+                return {each.id: None for each in known}
+            return {each.id: f"{each.commits}/{each.removals}" for each in known}
+
+        return self._call("counters", work)
+
+    def changes(self, folder_id: str, cursor: str | None, limit: int) -> ChangePage:
+        """Return at most `limit` changes after `cursor`; raises `CursorExpired`, `FolderGone`."""
+
+        def work(mailbox: Mailbox) -> ChangePage:
+            if folder_id not in mailbox.folders:
+                raise FolderGone(f"there is no folder {folder_id}")
+            return mailbox.folders[folder_id].page(cursor, limit)
+
+        return self._call("changes", work)
+
+    def envelopes(self, item_ids: Sequence[str]) -> list[Envelope | ItemUnreadable]:
+        """Return the envelopes, an error in the place of each that cannot be read."""
+        return self._call(
+            "envelopes", lambda mailbox: [self._read(mailbox, each, "envelopes", _envelope) for each in item_ids]
+        )
+
+    def contents(self, item_ids: Sequence[str]) -> list[Content | ItemUnreadable]:
+        """Return bodies and lists of attachments, an error in the place of each that cannot be read."""
+        return self._call(
+            "contents", lambda mailbox: [self._read(mailbox, each, "contents", _content) for each in item_ids]
+        )
+
+    def attachments(self, attachments: Sequence[AttachmentInfo]) -> list[AttachmentBytes | ItemUnreadable]:
+        """Return the bytes; a reference attachment has none and is unreadable, as in the real ones."""
+
+        def one(mailbox: Mailbox, info: AttachmentInfo) -> AttachmentBytes | ItemUnreadable:
+            item_id, _, number = info.id.rpartition("/")
+
+            def data(item: Item) -> AttachmentBytes | ItemUnreadable:
+                files = item.mail.files
+                if not number.isdecimal() or int(number) >= len(files):
+                    return ItemGone(f"there is no attachment {info.id}")
+                if files[int(number)].kind is AttachmentKind.REFERENCE:
+                    return ItemUnreadable("a link to a file elsewhere has no bytes", code="attachment_is_link")
+                return AttachmentBytes(info.id, files[int(number)].data)
+
+            return self._read(mailbox, item_id, "attachments", data)
+
+        return self._call("attachments", lambda mailbox: [one(mailbox, each) for each in attachments])
+
+    def _read(
+        self, mailbox: Mailbox, item_id: str, method: str, form: Callable[[Item], Answer]
+    ) -> Answer | ItemUnreadable:
+        item = self._store.item(mailbox, item_id)
+        if item is None:
+            return ItemGone(f"there is no item {item_id}")
+        return self._script.refusal(item_id, method) or form(item)
+
+    # -- DraftProbe
+
+    def create_draft(self, subject: str) -> str:
+        """Create a draft and return its id."""
+        return self._call(
+            "create_draft",
+            lambda mailbox: self._store.deliver(
+                mailbox.address, "drafts", subject=subject, sender=None, is_draft=True, message_id=""
+            ),
+        )
+
+    def touch_draft(self, item_id: str) -> str:
+        """Change the draft's subject and return its id."""
+
+        def work(_mailbox: Mailbox) -> str:
+            try:
+                self._store.touch(item_id, subject=self._store.mail(item_id).subject + " (changed)")
+            except KeyError:
+                raise ItemGone(f"there is no item {item_id}") from None
+            return item_id
+
+        return self._call("touch_draft", work)
+
+    def delete_draft(self, item_id: str) -> None:
+        """Delete the draft for good."""
+
+        def work(_mailbox: Mailbox) -> None:
+            try:
+                self._store.remove(item_id)
+            except KeyError:
+                raise ItemGone(f"there is no item {item_id}") from None
+
+        self._call("delete_draft", work)
+
+
+def _info(folder: Folder) -> FolderInfo:
+    return FolderInfo(folder.id, clean(folder.name), folder.role, folder.parent_id, len(folder.items))
+
+
+def _envelope(item: Item) -> Envelope:
+    return envelope(item.id, item.change_key, item.mail)
+
+
+def _content(item: Item) -> Content:
+    return content(item.id, item.change_key, item.mail)
