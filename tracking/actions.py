@@ -30,13 +30,15 @@ def sync_now(mailbox: Mailbox, *, by: str) -> Run:
         raise NotOn(mailbox)
     try:
         run = claim_one(mailbox, Trigger.PERSON, IMMEDIATE, timezone.now())
+        job_id = run.batch
     except AlreadyRunning as busy:
         run = busy.run
         if run.worker or run.queue == IMMEDIATE:
             return run
+        job_id = f"now-{run.batch}"
     log.info("%s wants %s synced now (run %s)", by, mailbox, run.pk)
     # After the commit, or at once outside of a transaction: a worker must find the row. The job of a run that waited
     # elsewhere finds it begun, and leaves it alone.
-    claim = Claim(f"now-{run.pk}-{run.batch}", IMMEDIATE, mailbox.server_id, (run.pk,))
+    claim = Claim(job_id, IMMEDIATE, mailbox.server_id, (run.pk,))
     transaction.on_commit(lambda: RedisTransport().enqueue([claim]))
     return run

@@ -15,7 +15,7 @@ from django.db import connection
 from redis.exceptions import RedisError
 
 from mailboxes import claims, intents, promise, runs
-from mailboxes.models import Run
+from mailboxes.models import Mailbox, Run
 from tracking.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,10 @@ class Dispatcher:
         Run.objects.filter(pk__in=[pk for pk, batch in unbegun.items() if batch in queued], finished_at=None).update(
             heartbeat_at=now
         )
-        released = runs.release([pk for pk, batch in unbegun.items() if batch in lost])
+        gone = [pk for pk, batch in unbegun.items() if batch in lost]
+        # Somebody may have asked for a run before its time: the wish outlives its job.
+        Mailbox.objects.filter(runs__in=gone, due_at__gt=now).update(due_at=now)
+        released = runs.release(gone)
         if released:
             log.warning("%d runs were lost by the queue and are due again", released)
 

@@ -271,6 +271,28 @@ def test_sync_now_shows_the_run_that_is_under_way(fleet, django_capture_on_commi
     assert queued("immediate") == []
 
 
+def test_sync_now_waits_for_its_worker_as_long_as_it_takes(fleet, django_capture_on_commit_callbacks):
+    box = fleet.mailbox(fleet.server(), due_at=fleet.now + timedelta(hours=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        run = actions.sync_now(box, by="anna")
+    one = dispatcher(fleet)
+    for _wait in range(20):
+        fleet.later(seconds=10)
+        one.tick()
+    assert (Run.objects.get().pk, len(queued("immediate"))) == (run.pk, 1)
+
+
+def test_sync_now_is_done_although_the_queue_forgot_it(fleet, redis, django_capture_on_commit_callbacks):
+    box = fleet.mailbox(fleet.server(), due_at=fleet.now + timedelta(hours=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.sync_now(box, by="anna")
+    redis.flushdb()
+    fleet.later(seconds=15)
+    assert dispatcher(fleet).tick() == 1
+    burst()
+    assert Run.objects.get().outcome == Outcome.DONE
+
+
 @pytest.mark.parametrize("intent", [Intent.OFF, Intent.PENDING, Intent.PAUSED, Intent.ARCHIVED])
 def test_sync_now_needs_a_mailbox_that_is_on(fleet, intent):
     box = fleet.mailbox(fleet.server(), intent=intent)
