@@ -1,9 +1,7 @@
 """Locks between processes: flock(2), which the kernel drops when the holder dies, however it dies."""
 
-import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -42,14 +40,3 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock alone for the length of the block; waits for it."""
-    lock = open_lock(path)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

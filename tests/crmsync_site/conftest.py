@@ -81,7 +81,7 @@ def manage(empty_var: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command: list[str | Path] = [sys.executable, PROJECT / "manage.py", *arguments]
         return subprocess.run(
-            command, env=environment(empty_var, **more), capture_output=True, text=True, timeout=60, check=False
+            command, env=environment(empty_var, **more), capture_output=True, text=True, timeout=120, check=False
         )
 
     return run

@@ -39,7 +39,13 @@ def test_a_moment_is_said_from_now_with_the_exact_time_beside_it(away: timedelta
     assert (NOON + away).isoformat() in shown
 
 
+def test_what_lasts_is_said_with_its_length() -> None:
+    assert ">for 3 h<" in ui.lasting(NOON - timedelta(hours=3, minutes=5), NOON)
+    assert ">for 0.0 s<" in ui.lasting(NOON + timedelta(minutes=1), NOON)
+
+
 def test_no_moment_is_a_dash() -> None:
+    assert ui.lasting(None) == "–"
     assert ui.moment(None) == "–"
     assert ui.exact(None) == "–"
 
