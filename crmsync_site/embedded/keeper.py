@@ -26,6 +26,7 @@ from crmsync_site.embedded.valkey import Valkey
 
 _LOOK_EVERY_SECONDS = 0.5
 _LOCK_TRIES = 50  # somebody who only looks holds the lock for microseconds
+_LONGEST_LOG = 5_000_000  # bytes; then it begins anew
 _QUICK_DEATHS = 5  # a server that dies this often within a minute is not started again
 
 Server = Postgres | Valkey
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0  # another keeper was faster
     servers: list[Server] = [KINDS[name](var, volatile="--volatile" in arguments) for name in kinds]
     wake = _wake_on_signals()
-    with (var / LOG).open("wb") as log:
+    with (var / LOG).open("ab") as log:  # the servers append too, so it can be emptied under them
         os.fchmod(log.fileno(), 0o600)
+        log.truncate(0)
         try:
             for server in servers:
                 server.start(log)
@@ -87,6 +89,8 @@ def _keep(var: Path, servers: Sequence[Server], wake: int, log: IO[bytes]) -> No
         asked, _, _ = select.select([wake], [], [], _LOOK_EVERY_SECONDS)
         if asked or not var.is_dir() or locks.try_exclusive(users):
             return
+        if os.fstat(log.fileno()).st_size > _LONGEST_LOG:
+            log.truncate(0)
         for server in servers:
             if not server.alive():
                 deaths = [when for when in deaths if when > time.monotonic() - 60] + [time.monotonic()]

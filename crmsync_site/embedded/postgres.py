@@ -43,6 +43,9 @@ _SETTINGS = {
     "default_text_search_config": "pg_catalog.simple",
     "log_checkpoints": "off",
     "log_min_messages": "warning",
+    # An error is logged without its statement and its rows: both may hold what stands in somebody's mail.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # For tests: a crash may lose everything, nothing waits for the disk.
 _VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -73,6 +74,24 @@ def test_data_is_there_again_and_no_process_is_left_between(var: Path) -> None:
         assert database.execute("SELECT lower(letter) FROM kept").fetchone() == ("à",)
         assert client.get("kept") == "yes"
     assert processes_of(var) == {}
+
+
+def test_the_log_tells_of_errors_without_what_stands_in_rows_or_statements(var: Path) -> None:
+    with services.using(var, BOTH, volatile=True), connect(var) as database:
+        database.execute("CREATE TABLE mail (subject text PRIMARY KEY)")
+        for _ in range(2):
+            with suppress(psycopg.errors.UniqueViolation):
+                database.execute("INSERT INTO mail VALUES ('confidential')")
+    log = (var / "services.log").read_text()
+    assert "duplicate key value violates unique constraint" in log
+    assert "confidential" not in log
+
+
+def test_a_log_that_grew_long_begins_anew(var: Path) -> None:
+    with services.using(var, ("valkey",), volatile=True):
+        with (var / "services.log").open("ab") as log:
+            log.write(b"x" * 5_000_001)
+        assert wait_until(lambda: (var / "services.log").stat().st_size < 10_000)
 
 
 def test_the_application_is_no_superuser_but_may_make_test_databases(var: Path) -> None:
