@@ -33,7 +33,7 @@ from security.secrets import SecretUnreadable
 from tracking import pipeline
 from tracking.apply import LeaseLost
 from tracking.faults import DatabaseGone, OurFault, OutOfTime, SecretLost
-from tracking.transport import urgent_work_waits
+from tracking.transport import somebody_waits_for, urgent_work_waits
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ YIELD_SECONDS = 2.0
 BACKLOG_SECONDS = 60.0
 # Runs that ended are written at least this often, so that a slow batch does not keep finished mailboxes leased.
 WRITE_SECONDS = 2.0
+# Between mailboxes a worker asks this often whether a person waits for it.
+ASK_SECONDS = 1.0
 # A run that takes longer than this is shown as running.
 SHOW_SECONDS = 1.0
 # How long a worker waits for a database that is gone before it leaves its leases to run out.
@@ -72,13 +74,13 @@ class Batch:
         self._shown: Run | None = None
         self._done: dict[int, Done] = {}
         self._folders: dict[int, list[Folder]] = {}
-        self._beaten_at = self._written_at = clock()
+        self._beaten_at = self._written_at = self._asked_at = clock()
 
     def work(self) -> None:
         """Do all runs; settle every one that was begun, whatever happens."""
         self._left = patiently(self._begin)
         try:
-            while self._left and not self._give_back_if_held() and not STOP.is_set():
+            while self._left and not self._give_back_if_held() and not self._to_end_early():
                 self._current = self._left[0]
                 self._do(self._current)
                 self._left.pop(0)
@@ -225,6 +227,19 @@ class Batch:
             return False
         self._give_back()
         return True
+
+    def _to_end_early(self) -> bool:
+        """Return whether the worker is to stop, or a person waits for it: asked once a second, after the first mailbox."""
+        now = self._clock()
+        if STOP.is_set() or self._left[0].queue == claims.IMMEDIATE:
+            return STOP.is_set()
+        if now - self._asked_at < timedelta(seconds=ASK_SECONDS):
+            return False
+        self._asked_at = now
+        try:
+            return somebody_waits_for(self._worker)
+        except RedisError:
+            return False
 
     def _give_back(self) -> None:
         """Give back what has not been tried."""

@@ -11,6 +11,7 @@ from django_rq import get_queue
 from redis.client import Pipeline
 from rq import Queue
 from rq.job import Job
+from rq.worker import BaseWorker
 
 from mailboxes.claims import IMMEDIATE, MAINTENANCE, SYNC, Claim
 
@@ -91,3 +92,13 @@ def _put(into: Queue, claims: Iterable[Claim], pipeline: "Pipeline") -> None:
 def urgent_work_waits() -> bool:
     """Return whether something more urgent than a backlog waits for a worker."""
     return any(queue(name).count for name in (IMMEDIATE, SYNC))
+
+
+def somebody_waits_for(worker: str) -> bool:
+    """Return whether a person waits for a job (queue `immediate`) that the worker `worker` would do next."""
+    urgent = queue(IMMEDIATE)
+    with urgent.connection.pipeline(transaction=False) as pipeline:
+        pipeline.llen(urgent.key)
+        pipeline.hget(f"{BaseWorker.redis_worker_namespace_prefix}{worker}", "queues")
+        waiting, listens_to = pipeline.execute()
+    return bool(waiting) and IMMEDIATE in (listens_to or b"").decode().split(",")

@@ -293,6 +293,45 @@ def test_sync_now_is_done_although_the_queue_forgot_it(fleet, redis, django_capt
     assert Run.objects.get().outcome == Outcome.DONE
 
 
+@pytest.mark.parametrize(
+    ("queues", "order"),
+    [(("immediate", "sync"), ["batch", "asked for"]), (("sync",), ["batch", "batch", "batch"])],
+    ids=["listens to immediate", "does not"],
+)
+def test_a_worker_in_the_middle_of_a_batch_gives_way_to_a_person_who_waits_for_it(
+    fleet, monkeypatch, django_capture_on_commit_callbacks, queues, order
+):
+    monkeypatch.setattr(jobs, "ASK_SECONDS", 0.0)
+    server = fleet.server(concurrency=1)
+    fleet.mailboxes(server, 3)
+    dispatcher(fleet).tick()
+    wanted = fleet.mailbox(server, due_at=fleet.now + timedelta(hours=1))
+    sync, seen = jobs.pipeline.sync, []
+
+    def asked_for_meanwhile(run, provider, **options):
+        if not seen:
+            with django_capture_on_commit_callbacks(execute=True):
+                actions.sync_now(wanted, by="anna")
+        seen.append("asked for" if run.mailbox_id == wanted.pk else "batch")
+        return sync(run, provider, **options)
+
+    monkeypatch.setattr(jobs.pipeline, "sync", asked_for_meanwhile)
+    burst(*queues)
+    assert seen == order
+
+
+def test_a_batch_goes_on_when_there_is_no_queue_to_ask(fleet, monkeypatch):
+    def gone(_worker):
+        raise RedisGone("Connection refused")
+
+    monkeypatch.setattr(jobs, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "somebody_waits_for", gone)
+    fleet.mailboxes(fleet.server(concurrency=1), 3)
+    dispatcher(fleet).tick()
+    burst("sync")
+    assert Run.objects.filter(outcome=Outcome.DONE).count() == 3
+
+
 @pytest.mark.parametrize("intent", [Intent.OFF, Intent.PENDING, Intent.PAUSED, Intent.ARCHIVED])
 def test_sync_now_needs_a_mailbox_that_is_on(fleet, intent):
     box = fleet.mailbox(fleet.server(), intent=intent)
