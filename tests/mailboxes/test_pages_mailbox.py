@@ -84,7 +84,7 @@ def test_folders_are_shown_with_their_counts_and_where_they_stand(client: Client
     )
     page = shown(client, scene)
     assert "reading on" in page
-    assert "gone since" in page
+    assert "gone <time" in page
     Folder.objects.filter(pk=inbox.pk).update(more=False, synced_at=None)
     assert "not read yet" in shown(client, scene)
 

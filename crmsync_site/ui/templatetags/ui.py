@@ -77,6 +77,18 @@ def moment(value: datetime | None, now: datetime | None = None) -> SafeString | 
     )
 
 
+@register.filter
+def lasting(since: datetime | None, now: datetime | None = None) -> SafeString | str:
+    """Return for how long something has been so, with the exact beginning as title and for machines."""
+    if since is None:
+        return "–"
+    seconds = max(0.0, ((now or timezone.now()) - since).total_seconds())
+    words = _("for %(time)s") % {"time": duration(_coarse(seconds))}
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>', since.isoformat(), exact(since), words
+    )
+
+
 def _coarse(seconds: float) -> float:
     """Return a length of time without what nobody asks for beside its largest unit."""
     return seconds if seconds < 100 * _MINUTE else round(seconds / _HOUR) * _HOUR
