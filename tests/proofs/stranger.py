@@ -88,7 +88,7 @@ class Stranger:
     def exchange(self, body: bytes, authorization: str) -> tuple[int, bytes, list[tuple[str, str]]] | None:
         """Return status, body and header fields of the answer to a request; None to break the connection."""
         request = etree.fromstring(body)
-        self.operations.append(str(etree.QName(request.find(f"{{{SOAP_NS}}}Body")[0]).localname))
+        self.operations.append(_operation(request))
         if ews_schema.schema() is not None:
             self.invalid += ews_schema.validate(body)
         for habit in self.before:
@@ -192,9 +192,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+def _operation(request: Element) -> str:
+    return str(etree.QName(next(iter(next(request.iter(f"{{{SOAP_NS}}}Body"))))).localname)
+
+
 def _rebuilt(element: Element, prefixes: dict[str | None, str]) -> Element:
     """Return the same tree with these prefixes (None: the default namespace) instead of its own."""
-    copy = etree.Element(element.tag, nsmap=prefixes)
+    copy = etree.Element(element.tag, nsmap=prefixes)  # type: ignore[arg-type]  # the stubs forget the default namespace
     _fill(copy, element)
     return copy
 
@@ -225,7 +229,7 @@ def fault(code: str, text: str = "The request is refused.") -> tuple[int, bytes]
 
 def refused_each(request: Element, code: str, count: int) -> tuple[int, bytes]:
     """Return an answer in which every one of `count` response messages is this error."""
-    name = str(etree.QName(request.find(f"{{{SOAP_NS}}}Body")[0]).localname)
+    name = _operation(request)
     message = (
         f'<m:{name}ResponseMessage ResponseClass="Error"><m:MessageText>no</m:MessageText>'
         f"<m:ResponseCode>{code}</m:ResponseCode><m:DescriptiveLinkKey>0</m:DescriptiveLinkKey><m:Items/>"
@@ -248,7 +252,8 @@ def left_out(*names: str) -> After:
         for name in names:
             if name.startswith("@"):
                 for element in answer.iter():
-                    element.attrib.pop(name[1:], None)
+                    if name[1:] in element.attrib:
+                        del element.attrib[name[1:]]
             else:
                 for element in list(answer.iter(f"{T}{name}")):
                     element.getparent().remove(element)

@@ -69,7 +69,19 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document when ready")
 
+    _told = False
+
     def handle(self, *_: Any, **options: Any) -> None:
+        """Serve; with --json the reason why that cannot be is the one document."""
+        try:
+            self._serve(**options)
+        except CommandError as error:
+            if options["json"] and not self._told:
+                code = "wrong_use" if error.returncode == 2 else "failed"
+                self.stdout.write(json.dumps({"error": code, "message": str(error)}))
+            raise
+
+    def _serve(self, **options: Any) -> None:
         wanted = [_pair(one) for group in options["mailbox"] for one in group]
         if not 0 <= options["port"] <= 65_535:
             raise CommandError(f"{options['port']} is no port", returncode=2)
@@ -138,6 +150,7 @@ class Command(BaseCommand):
         return loaded
 
     def _tell(self, server: SandboxServer, loaded: Loaded, state: Path | None, *, as_json: bool) -> None:
+        self._told = True
         store = server.store
         service = store.mailbox(SERVICE_ACCOUNT)
         ready = {
