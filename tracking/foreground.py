@@ -38,9 +38,7 @@ def sync_now(mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0) -> tuple[R
         report = RunReport(error=SecretLost(str(error)))
     except BaseException:
         # The command is stopped, or something unforeseen happened: the next run may start at once.
-        Run.objects.filter(pk=run.pk, finished_at=None).update(
-            finished_at=clock(), outcome="abandoned", error_code="worker_lost"
-        )
+        runs.abandon(run, clock())
         raise
     runs.settle(run, report, clock())
     run.refresh_from_db()
