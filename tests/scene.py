@@ -5,11 +5,17 @@ Dora may see every mailbox, but no mail. Emil may read every thread and record, 
 administrator.
 """
 
+import copy
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pytest
 from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.utils import timezone
+from pytest_django.plugin import DjangoDbBlocker
 
 from mailboxes.models import Alert, Folder, LateGap, Mailbox, PromiseBucket, Run, ServerProfile, SyncProfile
 from mailboxes.provider.port import FolderRole
@@ -59,6 +65,10 @@ class Scene:
     def person(self, name: str) -> User:
         return self.people[name]
 
+    def copy(self) -> "Scene":
+        """Return the same rows as objects of its own: the database takes back what a test does, this the rest."""
+        return copy.deepcopy(self)
+
     @property
     def box(self) -> Mailbox:
         return self.boxes["anna"]
@@ -73,6 +83,14 @@ def build(now: datetime, *, others: int = 12) -> Scene:
     _promise(scene)
     _mail(scene)
     return scene
+
+
+@pytest.fixture(scope="module")
+def organisation(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Scene]:
+    """The organisation, built once for all tests of a module and taken back after them; a test works on `Scene.copy`."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield build(timezone.now())
+        transaction.set_rollback(True)
 
 
 def make_person(username: str, first: str, last: str, *privileges: str, administrator: bool = False) -> User:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.utils import timezone
 
 from tests import scene as scenes
+from tests.scene import organisation  # noqa: F401 -- a fixture
 from tracking.models import Contact
 
 PEOPLE = ("anna", "bruno", "cleo", "dora", "emil", "fina")
@@ -72,8 +72,8 @@ ELSEWHERE = {"health"}
 
 
 @pytest.fixture
-def scene(db: None) -> scenes.Scene:
-    return scenes.build(timezone.now(), others=3)
+def scene(organisation: scenes.Scene, db: None) -> scenes.Scene:  # noqa: F811 -- the fixture by its name
+    return organisation.copy()
 
 
 def urls(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:

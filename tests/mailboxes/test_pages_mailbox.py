@@ -17,8 +17,8 @@ from tests import scene as scenes
 
 
 @pytest.fixture
-def scene(db: None, client: Client) -> scenes.Scene:
-    scene = scenes.build(timezone.now(), others=5)
+def scene(organisation: scenes.Scene, db: None, client: Client) -> scenes.Scene:
+    scene = organisation.copy()
     client.force_login(scene.person("fina"))
     return scene
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from mailboxes import queries_overview
 from mailboxes.models import Alert, LateGap, Mailbox, PromiseBucket, Run
@@ -15,8 +14,8 @@ from tests import scene as scenes
 
 
 @pytest.fixture
-def scene(db: None) -> scenes.Scene:
-    return scenes.build(timezone.now())
+def scene(organisation: scenes.Scene, db: None) -> scenes.Scene:
+    return organisation.copy()
 
 
 def page(client: Client, scene: scenes.Scene, username: str, address: str = "/") -> str:
@@ -103,13 +102,6 @@ def test_volume_counts_what_runs_of_the_last_day_did(scene: scenes.Scene) -> Non
             examined=tracked + 4, tracked=tracked, refused={"internal": 3}, quarantined=1,
         )  # fmt: skip
     assert queries_overview.volume(scene.person("anna"), scene.now) == queries_overview.Volume(1, 2, 3, 1)
-
-
-def test_an_empty_installation_tells_an_administrator_what_to_type(client: Client, db: None) -> None:
-    client.force_login(scenes.make_person("fina", "Fina", "Mas", administrator=True))
-    shown = client.get("/").content.decode()
-    for command in ("connect_server", "add_mailbox", "check_mailbox"):
-        assert f"manage.py {command}" in shown
 
 
 def test_an_owner_without_mailbox_is_told_who_can_help(client: Client, scene: scenes.Scene) -> None:

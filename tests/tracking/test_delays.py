@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from mailboxes.models import Mailbox
 from tests import scene as scenes
@@ -12,8 +11,8 @@ from tracking.models import Activity
 
 
 @pytest.fixture
-def scene(db: None) -> scenes.Scene:
-    scene = scenes.build(timezone.now(), others=0)
+def scene(organisation: scenes.Scene, db: None) -> scenes.Scene:
+    scene = organisation.copy()
     Activity.objects.all().update(tracked_at=scene.now - timedelta(days=30))
     return scene
 

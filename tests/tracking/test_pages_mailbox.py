@@ -9,7 +9,6 @@ from unittest.mock import patch
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
-from django.utils import timezone
 from redis import ConnectionError as RedisGone
 
 from mailboxes.models import Mailbox, Run
@@ -20,8 +19,8 @@ from tracking.models import ItemDecision, ItemFailure
 
 
 @pytest.fixture
-def scene(db: None, client: Client) -> scenes.Scene:
-    scene = scenes.build(timezone.now(), others=1)
+def scene(organisation: scenes.Scene, db: None, client: Client) -> scenes.Scene:
+    scene = organisation.copy()
     client.force_login(scene.person("anna"))
     return scene
 

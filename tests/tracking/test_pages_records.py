@@ -7,7 +7,6 @@ import re
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from tests import scene as scenes
 from tracking.models import Account, Activity, Case, Contact, Lead, Opportunity, Participant
@@ -15,8 +14,8 @@ from tracking.record_pages import KINDS
 
 
 @pytest.fixture
-def scene(db: None, client: Client) -> scenes.Scene:
-    scene = scenes.build(timezone.now(), others=0)
+def scene(organisation: scenes.Scene, db: None, client: Client) -> scenes.Scene:
+    scene = organisation.copy()
     client.force_login(scene.person("anna"))
     return scene
 

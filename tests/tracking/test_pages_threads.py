@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from mailboxes.models import Mailbox
 from tests import scene as scenes
@@ -18,8 +17,8 @@ from tracking.models.activity import RecordKind
 
 
 @pytest.fixture
-def scene(db: None, client: Client) -> scenes.Scene:
-    scene = scenes.build(timezone.now(), others=1)
+def scene(organisation: scenes.Scene, db: None, client: Client) -> scenes.Scene:
+    scene = organisation.copy()
     client.force_login(scene.person("anna"))
     return scene
 

@@ -1,0 +1,5 @@
+"""Fixtures of the pages' tests."""
+
+from tests.scene import organisation
+
+__all__ = ["organisation"]
