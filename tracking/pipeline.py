@@ -11,9 +11,9 @@ from django.db.models import F
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.errors import CursorExpired, FolderGone, ProviderError, Scope
-from mailboxes.provider.port import ChangePage, Envelope, FolderRole, MailProvider
+from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole, MailProvider
 from mailboxes.report import RunReport
-from tracking.apply import Page, Stored, store
+from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.failures import count_attempt, take_due
 from tracking.lookups import known_items, known_messages, rules_of
@@ -28,6 +28,8 @@ _PAGE_ATTEMPTS = 3
 _PERHAPS_THE_ITEMS = frozenset({"timed_out", "connection_lost", "server_error", "answer_unreadable"})
 # Roles that mail is read from until people choose more (design §4).
 FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
+# What the server tells of a folder; everything else in its row is ours.
+_TOLD = ("name", "role", "parent_id_at_provider", "total", "gone_at")
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
 
 Clock = Callable[[], datetime]
@@ -71,9 +73,11 @@ class _Session:
         self.report.full_pass = run.full_pass or last is None or started - last >= FULL_PASS_EVERY
 
     def run_all(self, folders: list[Folder] | None) -> None:
-        rows = list(self.mailbox.folders.all()) if folders is None else folders
-        if self.report.full_pass or not rows:
-            rows = self._refresh_folders(rows)
+        rows = folders
+        if rows is None or self.report.full_pass:
+            rows = list(self.mailbox.folders.all())
+            if self.report.full_pass or not rows:
+                rows = self._refresh_folders(rows)
         followed = sorted(
             (folder for folder in rows if folder.followed and folder.gone_at is None),
             key=lambda folder: (_ORDER.get(folder.role, 2), folder.pk),
@@ -94,25 +98,27 @@ class _Session:
         """Bring the folder rows up to date with the server: new, renamed, gone (bound to their ids, design §4)."""
         self.beat()
         known = {folder.provider_id: folder for folder in rows}
-        infos = self.provider.folders()
+        infos = {info.id: info for info in self.provider.folders()}
         self.report.reached_server = True
-        for info in infos:
-            fields = {"name": info.name[:400], "role": info.role.value, "total": info.total, "gone_at": None}
-            fields["parent_id_at_provider"] = info.parent_id or ""
-            folder = known.pop(info.id, None)
-            if folder is None:
-                Folder.objects.update_or_create(
-                    mailbox=self.mailbox,
-                    provider_id=info.id,
-                    defaults=fields,
-                    create_defaults={**fields, "followed": info.role in FOLLOWED},
-                )
-            elif any(getattr(folder, name) != value for name, value in fields.items()):
-                Folder.objects.filter(pk=folder.pk).update(**fields)
-        Folder.objects.filter(pk__in=[folder.pk for folder in known.values() if folder.gone_at is None]).update(
-            gone_at=self.clock()
+        told = [self._row(info) for info in infos.values()]
+        new = [row for row in told if not _same(row, known.get(row.provider_id))]
+        Folder.objects.bulk_create(
+            new, update_conflicts=True, unique_fields=["mailbox", "provider_id"], update_fields=_TOLD
         )
+        gone = [folder.pk for folder in rows if folder.provider_id not in infos and folder.gone_at is None]
+        Folder.objects.filter(pk__in=gone).update(gone_at=self.clock())
         return list(self.mailbox.folders.all())
+
+    def _row(self, info: FolderInfo) -> Folder:
+        return Folder(
+            mailbox=self.mailbox,
+            provider_id=info.id,
+            name=info.name[:400],
+            role=info.role.value,
+            parent_id_at_provider=info.parent_id or "",
+            total=info.total,
+            followed=info.role in FOLLOWED,
+        )
 
     def _changed(self, followed: list[Folder]) -> Iterable[Folder]:
         """Return the folders to be read. Counters are taken before reading: what changes meanwhile shows next time."""
@@ -151,6 +157,9 @@ class _Session:
         counters = folder.counters
         while True:
             page, limit = self._read_page(folder)
+            if not page.changes and not page.more and folder.listing_before is None:
+                self._nothing_new(folder, page.cursor, counters)
+                return
             self._do_page(folder, page, one_by_one=limit == 1)
             folder.refresh_from_db()
             if not page.more:
@@ -207,6 +216,21 @@ class _Session:
             return False
         return True
 
+    def _nothing_new(self, folder: Folder, cursor: str, counters: str) -> None:
+        """End a folder with an empty last page in one statement: without counters that is what most runs consist of."""
+        held = Folder.objects.filter(pk=folder.pk, mailbox__runs=self.run, mailbox__runs__finished_at=None)
+        ended = held.update(
+            cursor=cursor,
+            counters=counters,
+            more=False,
+            attempts=0,
+            careful=0,
+            issue_code="",
+            synced_at=self.clock(),
+        )
+        if not ended:
+            raise LeaseLost
+
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
         items = known_items(folder, {change.item_id for change in page.changes})
         asked = sort_changes(page.changes, items)
@@ -251,6 +275,10 @@ class _Session:
                     raise
             else:
                 self._store(Page(folder, actions, fetched))
+
+
+def _same(row: Folder, known: Folder | None) -> bool:
+    return known is not None and all(getattr(row, name) == getattr(known, name) for name in _TOLD)
 
 
 def plan_items(
