@@ -124,7 +124,7 @@ def causes(person: Person) -> list[Cause]:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What all runs of the last 24 hours did."""
+    """What the runs of the last 24 hours did; `runs` are those that found something to do."""
 
     runs: int
     tracked: int
@@ -136,7 +136,7 @@ def volume(person: Person, now: datetime) -> Volume:
     """Return what the runs of the last 24 hours did; one query."""
     sums = (
         visible(person, Run)
-        .filter(started_at__gt=now - DAY)
+        .filter(started_at__gt=now - DAY, examined__gt=0)
         .aggregate(
             runs=Count("pk"),
             tracked_sum=Sum("tracked", default=0),
