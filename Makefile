@@ -64,7 +64,7 @@ run: setup ## run everything on http://127.0.0.1:8000 until Ctrl-C (CRMSYNC_PORT
 .PHONY: test
 test: $(DEVELOPMENT_MARK) $(CATALOGUES) ## run every test, and hold the coverage of each app to its floor
 	@rm -f .coverage .coverage.*
-	@$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not soak" --cov --cov-report= $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not soak" --cov --cov-report= $(ARGS)
 	@$(PY) tests/coverage_floor.py
 
 .PHONY: lint

@@ -6,6 +6,7 @@ in each of them.
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -15,11 +16,14 @@ import redis as redis_client
 from django.conf import settings
 from django.db import connection
 
+from crmsync_site.embedded import locks
 from crmsync_site.embedded import services as embedded
+from crmsync_site.embedded.addresses import KEEPER_LOCK
 
 # Playwright's sync API keeps an event loop in the test's thread, where Django would refuse the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
+SESSION_LOCK = "session.lock"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -35,10 +39,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("NO CHROMIUM: the browser tests did NOT run.", red=True, bold=True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    folder = Path(os.environ["CRMSYNC_TEST_VAR"])
+    lock = locks.open_lock(folder / SESSION_LOCK)  # held until this process ends, however it ends
+    locks.share(lock)
+    remove_left_over(folder.parent)
+
+
 def pytest_unconfigure() -> None:
     # The workers of a parallel run have ended by now; they only share the folder.
     if "PYTEST_XDIST_WORKER" not in os.environ and "CRMSYNC_TEST_VAR" in os.environ:
         shutil.rmtree(os.environ["CRMSYNC_TEST_VAR"], ignore_errors=True)
+
+
+def remove_left_over(parent: Path) -> None:
+    """Remove the folders of sessions that were killed: theirs is the lock that nobody holds."""
+    for folder in parent.glob("crmsync-test-*"):
+        try:
+            if folder.stat().st_uid != os.geteuid() or folder.stat().st_mtime > time.time() - 60:
+                continue  # somebody else's, or so new that its lock may not be taken yet
+            lock = locks.open_lock(folder / SESSION_LOCK)
+        except OSError:
+            continue
+        if not locks.is_held(folder / KEEPER_LOCK) and locks.try_exclusive(lock):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,7 +48,14 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
 }
 # For tests: a crash may lose everything, nothing waits for the disk.
-_VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+_VOLATILE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "4GB",
+    # Below the data, so that a killed one leaves nothing in /dev/shm that only its own next start would remove.
+    "dynamic_shared_memory_type": "mmap",
+}
 
 
 class Postgres:

@@ -1,5 +1,6 @@
 """Installations of their own for the tests of services and launcher."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,24 +22,44 @@ from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_un
 @pytest.fixture
 def empty_var() -> Iterator[Path]:
     """An empty CRMSYNC_VAR with a short path; every process that still belongs to it in the end is killed."""
-    folder = Path(tempfile.mkdtemp(prefix="crmsync-t-", dir=Path(os.environ["CRMSYNC_TEST_VAR"]).parent))
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir=os.environ["CRMSYNC_TEST_VAR"]))
     try:
         yield folder
     finally:
-        for pid in processes_of(folder):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not processes_of(folder))
+        wait_until(lambda: not kill_processes_of(folder))
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def kill_processes_of(folder: Path) -> bool:
+    """Kill what belongs to `folder` (again, if it started something meanwhile); return whether there was anything."""
+    found = processes_of(folder)
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` filled, once for all processes of a parallel run; it goes with the session's own."""
+    folder = Path(os.environ["CRMSYNC_TEST_VAR"]) / name
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            folder.mkdir()
+            make(folder)
+            (folder / "done").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Path]:
+def cluster() -> Path:
     """The data of a PostgreSQL that was started once and stopped: making it anew takes longer than most tests."""
-    folder = Path(tempfile.mkdtemp(prefix="crmsync-c-", dir=Path(os.environ["CRMSYNC_TEST_VAR"]).parent))
-    with services.using(folder, ("postgres",), volatile=True):
-        pass
-    yield folder / "postgres"
-    shutil.rmtree(folder)
+
+    def make(folder: Path) -> None:
+        with services.using(folder, ("postgres",), volatile=True):
+            pass
+
+    return made_once("cluster", make) / "postgres"
 
 
 @pytest.fixture
@@ -48,18 +70,15 @@ def var(empty_var: Path, cluster: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installation() -> Iterator[Path]:
+def installation() -> Path:
     """An installation that is migrated and has its static files: what every launcher would otherwise do first."""
-    folder = Path(tempfile.mkdtemp(prefix="crmsync-i-", dir=Path(os.environ["CRMSYNC_TEST_VAR"]).parent))
-    for command in ("prepare", "collectstatic --noinput --verbosity=0"):
-        subprocess.run(
-            [sys.executable, PROJECT / "manage.py", *command.split()],
-            env=environment(folder),
-            check=True,
-            capture_output=True,
-        )
-    yield folder
-    shutil.rmtree(folder)
+
+    def make(folder: Path) -> None:
+        for words in ("prepare", "collectstatic --noinput --verbosity=0"):
+            command: list[str | Path] = [sys.executable, PROJECT / "manage.py", *words.split()]
+            subprocess.run(command, env=environment(folder), check=True, capture_output=True)
+
+    return made_once("installation", make)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def processes_of(var: Path) -> dict[int, str]:
             folder = str((entry / "cwd").readlink())
         except OSError:
             continue
-        named = f"CRMSYNC_VAR={var}\0".encode() in environment
+        named = any(f"CRMSYNC_VAR={var}{end}".encode() in environment for end in "\0/")
         if command and int(entry.name) != os.getpid() and (str(var) in command or folder.startswith(str(var)) or named):
             found[int(entry.name)] = command
     return found

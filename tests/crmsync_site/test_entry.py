@@ -15,8 +15,6 @@ from crmsync_site.embedded import addresses, preparation, services
 from crmsync_site.embedded.entry import needs_services
 from tests.crmsync_site.shell import PROJECT, environment, processes_of
 
-pytestmark = pytest.mark.xdist_group("services")  # they share what is slow to make
-
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -21,8 +21,6 @@ from crmsync_site.launcher.errors import LauncherError
 from crmsync_site.launcher.lock import only_launcher
 from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_until
 
-pytestmark = pytest.mark.xdist_group("services")  # they share what is slow to make
-
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 Install = Callable[[Path], None]
 READY_SECONDS = 120

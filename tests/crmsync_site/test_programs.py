@@ -16,7 +16,6 @@ from crmsync_site.embedded.privilege import Account
 from crmsync_site.embedded.valkey import Valkey
 from tests.crmsync_site.shell import processes_of
 
-pytestmark = pytest.mark.xdist_group("services")
 OURSELVES = Account(os.geteuid(), os.getegid())
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to run the servers as")
 

@@ -23,8 +23,6 @@ from crmsync_site.embedded.postgres import Postgres
 from crmsync_site.embedded.valkey import Valkey
 from tests.crmsync_site.shell import PROJECT, environment, processes_of, wait_until
 
-pytestmark = pytest.mark.xdist_group("services")  # they share what is slow to make
-
 BOTH = ("postgres", "valkey")
 USE_UNTIL_EOF = (
     "import sys; from pathlib import Path; from crmsync_site.embedded import services\n"
