@@ -20,7 +20,7 @@ DEVELOPMENT_MARK := $(VENV)/.developing-$(shell cat requirements.txt requirement
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 
 # Processes of the test run; each has its own databases in the one pair of servers.
-JOBS ?= auto
+JOBS ?= logical
 # What `make bench` measures; its installation is apart from the one that you use.
 BENCHES ?= idle import
 
