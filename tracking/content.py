@@ -1,6 +1,7 @@
 """Reading what is to be kept, after the decision: bodies, then attachments straight into the blob store."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from mailboxes.provider.errors import ItemGone, ItemUnreadable, Scope, Unavailable
 from mailboxes.provider.port import AttachmentInfo, AttachmentKind, Content, Envelope, MailProvider
@@ -9,20 +10,47 @@ from tracking.fetched import Fetched, StoredAttachment
 from tracking.sync.facts import Reason
 from tracking.sync.plan import Action, Fail, Plan, Track
 
+Answer = TypeVar("Answer")
+
 # Attempts at an item that the server calls unreadable before it is set aside (design §6).
 _ATTEMPTS = 3
+# Read in one request at most. A page is several: a slow server must not outlast the lease between two signs of life.
+_ENVELOPES_AT_ONCE = 100
+_CONTENTS_AT_ONCE = 25
 # Attachments are asked for in groups of about this size: one request for many small ones, one each for large ones.
 _GROUP_BYTES = 2_000_000
 _GROUP_COUNT = 20
 
 
-def read_envelopes(provider: MailProvider, item_ids: Sequence[str]) -> list[tuple[str, Envelope | ItemUnreadable]]:
-    """Return each item's envelope; items the server fails on are asked for alone, twice more."""
-    answers = list(zip(item_ids, provider.envelopes(item_ids), strict=True)) if item_ids else []
-    return [(item_id, _again(answer, provider.envelopes, item_id)) for item_id, answer in answers]
+def read_envelopes(
+    provider: MailProvider, item_ids: Sequence[str], *, beat: Callable[[], None]
+) -> list[tuple[str, Envelope | ItemUnreadable]]:
+    """Return each item's envelope. `beat` is called before every request."""
+    return _answers(provider.envelopes, item_ids, _ENVELOPES_AT_ONCE, beat)
 
 
-def _again(answer: object, read: Callable[[Sequence[str]], Sequence[object]], item_id: str):  # type: ignore[no-untyped-def]
+def _answers(
+    ask: Callable[[Sequence[str]], list[Answer | ItemUnreadable]],
+    item_ids: Sequence[str],
+    at_once: int,
+    beat: Callable[[], None],
+) -> list[tuple[str, Answer | ItemUnreadable]]:
+    """Ask for items part by part; those that the server fails on are asked for alone, twice more."""
+
+    def read(part: Sequence[str]) -> list[Answer | ItemUnreadable]:
+        beat()
+        return ask(part)
+
+    found: list[tuple[str, Answer | ItemUnreadable]] = []
+    for start in range(0, len(item_ids), at_once):
+        part = item_ids[start : start + at_once]
+        found += zip(part, read(part), strict=True)
+    return [(item_id, _again(answer, read, item_id)) for item_id, answer in found]
+
+
+def _again(
+    answer: Answer | ItemUnreadable, read: Callable[[Sequence[str]], list[Answer | ItemUnreadable]], item_id: str
+) -> Answer | ItemUnreadable:
     for _attempt in range(1, _ATTEMPTS):
         if not isinstance(answer, ItemUnreadable) or isinstance(answer, ItemGone):
             break
@@ -37,13 +65,12 @@ def fetch(provider: MailProvider, plan: Plan, *, beat: Callable[[], None]) -> tu
     """
     tracks = [action for action in plan.actions if isinstance(action, Track)]
     ids = [track.envelope.item_id for track in tracks]
-    beat()
-    answers = dict(zip(ids, provider.contents(ids), strict=True)) if ids else {}
+    answers = dict(_answers(provider.contents, ids, _CONTENTS_AT_ONCE, beat))
     fetched: dict[str, Fetched] = {}
     failed: dict[str, Fail] = {}
     for track in tracks:
         item_id = track.envelope.item_id
-        answer = _again(answers[item_id], provider.contents, item_id)
+        answer = answers[item_id]
         if isinstance(answer, Content):
             fetched[item_id] = Fetched(answer)
         else:

@@ -4,7 +4,7 @@ An idle run costs one request, for the change counters of all followed folders. 
 once an hour all of them are, as a safety net. Nothing here sleeps or retries a server: that is the schedule's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import F
@@ -17,8 +17,8 @@ from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.failures import count_attempt, take_due
 from tracking.lookups import known_items, known_messages, rules_of
-from tracking.sync.facts import Outcome, Reason, Rules
-from tracking.sync.plan import Action, Fail, Plan, Sorted, plan_page, sort_changes
+from tracking.sync.facts import Outcome, Reason
+from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
 
 PAGE_ITEMS = 200
 FULL_PASS_EVERY = timedelta(hours=1)
@@ -244,16 +244,23 @@ class _Session:
             Folder.objects.filter(pk=folder.pk).update(careful=0)
             return
         try:
-            plan = self._plan(folder, asked)
+            plan = self._plan(folder, asked.read)
             actions, fetched = fetch(self.provider, plan, beat=self.beat)
         except ProviderError as error:
             self._blame(folder, error)
             raise
         self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed))
 
-    def _plan(self, folder: Folder, asked: Sorted) -> Plan:
-        self.beat()
-        return plan_items(self.provider, self.mailbox, folder, asked.read, rules=rules_of(self.mailbox))
+    def _plan(self, folder: Folder, item_ids: Sequence[str]) -> Plan:
+        """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
+        answers = read_envelopes(self.provider, item_ids, beat=self.beat)
+        readable = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
+        return plan_page(
+            answers,
+            sent=folder.role == FolderRole.SENT,
+            rules=rules_of(self.mailbox),
+            known=known_messages(self.mailbox, readable),
+        )
 
     def _store(self, page: Page) -> None:
         stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
@@ -268,7 +275,7 @@ class _Session:
             count_attempt(failure, self.clock())
             folder = by_folder[failure.folder_id]
             try:
-                plan = plan_items(self.provider, self.mailbox, folder, [failure.item_id], rules=rules_of(self.mailbox))
+                plan = self._plan(folder, [failure.item_id])
                 actions, fetched = fetch(self.provider, plan, beat=self.beat)
             except ProviderError as error:
                 if not self._blame(folder, error):
@@ -279,15 +286,6 @@ class _Session:
 
 def _same(row: Folder, known: Folder | None) -> bool:
     return known is not None and all(getattr(row, name) == getattr(known, name) for name in _TOLD)
-
-
-def plan_items(
-    provider: MailProvider, mailbox: Mailbox, folder: Folder, item_ids: Iterable[str], *, rules: Rules
-) -> Plan:
-    """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
-    answers = read_envelopes(provider, list(item_ids))
-    known = known_messages(mailbox, [answer for _item_id, answer in answers if isinstance(answer, Envelope)])
-    return plan_page(answers, sent=folder.role == FolderRole.SENT, rules=rules, known=known)
 
 
 def count(report: RunReport, stored: Stored) -> None:

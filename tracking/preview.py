@@ -73,7 +73,7 @@ class _Preview:
                 return
 
     def _plan(self, folder: Folder, item_ids: tuple[str, ...]) -> None:
-        answers = read_envelopes(self.provider, item_ids)
+        answers = read_envelopes(self.provider, item_ids, beat=lambda: None)
         envelopes = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
         known = known_messages(self.mailbox, envelopes)
         known = replace(

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from random import Random
@@ -22,12 +23,14 @@ from django.conf import settings as django_settings
 from django.db.models import Q
 from django.utils import timezone
 
+from mailboxes import runs
 from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.states import Auth, Intent, Track
 from security import egress
 from security.models import User
 from tests.proofs.processes import Program, until
-from tracking import blobs
+from tests.tracking.office import Office
+from tracking import blobs, foreground
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Thread
 
 ADDRESSES = [f"{name}@kill.example" for name in ("anna", "ben", "carla", "dora")]
@@ -229,6 +232,36 @@ def kill(site: Site, times: int) -> None:
         f"{len(site.sent)} messages, {Holder.objects.count()} items, {again} runs lost their worker, "
         f"{Run.objects.count()} runs"
     )
+
+
+@pytest.mark.django_db
+def test_a_page_that_takes_longer_than_the_lease_keeps_it(monkeypatch, settings, tmp_path):
+    """A slow server answers a page's requests one by one; between them the worker says that it lives."""
+    settings.BLOB_ROOT = tmp_path
+    office = Office()
+    anna = office.mailbox("anna")
+    for _ in range(200):
+        office.server.deliver(anna.address)
+    monkeypatch.setattr(foreground, "open_provider", lambda mailbox: office.server.provider(mailbox.address))
+    provider = type(office.server.provider(anna.address))
+    for name, at_once in (("envelopes", 100), ("contents", 25)):
+        monkeypatch.setattr(
+            provider, name, _slowly(getattr(provider, name), office, settings.LEASE_SECONDS / 2 / at_once)
+        )
+    began = office.now
+    _run, report = foreground.sync_now(anna, clock=lambda: office.now)
+    assert (report.error, report.tracked) == (None, 200)
+    assert office.now - began > timedelta(seconds=4 * settings.LEASE_SECONDS)
+
+
+def _slowly(read, office: Office, seconds: float):
+    def slow(self, item_ids):
+        # Meanwhile the dispatcher looks for runs whose workers are silent.
+        office.now += timedelta(seconds=seconds * len(item_ids))
+        runs.abandon_stale(office.now)
+        return read(self, item_ids)
+
+    return slow
 
 
 @pytest.mark.slow
