@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 # Silence after which the longest interval is reached.
 QUIET_SECONDS = 3600
@@ -26,8 +27,10 @@ FORGOTTEN_SECONDS = 5 * MEMORY_SECONDS
 _SENTENCES = {
     "start": _("to begin with"),
     "backlog": _("more is waiting to be read"),
-    "arriving": _("%(messages)s messages arrived lately"),
-    "quiet": _("quiet for %(minutes)s minutes"),
+    "arriving": ngettext_lazy(
+        "%(messages)s message arrived lately", "%(messages)s messages arrived lately", "messages"
+    ),
+    "quiet": ngettext_lazy("quiet for %(minutes)s minute", "quiet for %(minutes)s minutes", "minutes"),
     "retry": _("attempt %(attempt)s failed, the next one follows after a growing pause"),
     "throttled": _("the server asked crmsync to wait"),
     "outage": _("the server does not answer: one mailbox tries, the others wait"),
@@ -56,7 +59,7 @@ class Reason:
     @property
     def words(self) -> str:
         """Return the sentence in the active language; empty for the empty code."""
-        return str(_SENTENCES[self.code]) % self.numbers if self.code else ""
+        return str(_SENTENCES[self.code] % self.numbers) if self.code else ""
 
 
 def in_words(stored: str) -> str:
