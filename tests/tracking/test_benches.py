@@ -1,10 +1,12 @@
 """The benches measure what they say: real processes, exact request counts, nothing left behind. Speed is not tested."""
 
 import email.policy
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from django.db import connection
 
 from security.commands import Failed, WrongUse
 from tests.crmsync_site.shell import PROJECT
-from tracking.benches import children, idle, importing, mail, scratch
+from tracking.benches import children, idle, importing, mail, plain, scratch
 from tracking.management.commands import bench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -102,15 +104,14 @@ def test_a_refused_password_is_said_and_ends_the_bench(env, tmp_path):
 
 
 def test_mail_is_the_same_every_time_and_has_the_sizes_it_states():
-    mails = list(mail.messages(400))
-    assert mails == list(mail.messages(400))
+    mails = list(mail.messages(200))
     assert mails[:50] == list(mail.messages(50))
     sizes = mail.describe(mails)
-    assert sizes.messages == 400
-    assert 0.18 < sizes.with_attachments < 0.26
+    assert sizes.messages == 200
+    assert 0.14 < sizes.with_attachments < 0.3
     assert 4 < sizes.median_kb < 12
     parsed = [email.message_from_bytes(raw, policy=email.policy.default) for raw in mails]
-    assert len({message["Message-ID"] for message in parsed}) == 400
+    assert len({message["Message-ID"] for message in parsed}) == 200
     assert not any(message.defects for message in parsed)
     assert any(message["In-Reply-To"] for message in parsed)
     assert any(not str(message["Subject"]).isascii() for message in parsed)
@@ -168,6 +169,61 @@ def test_the_password_comes_from_a_file_or_standard_input(monkeypatch, tmp_path)
     with os.fdopen(read) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert bench._password({"password_file": None, "username": "me"}) == "other"
+
+
+def test_the_options_of_the_command_reach_the_bench(monkeypatch, settings, tmp_path, capsys):
+    settings.BLOB_ROOT = tmp_path / "blobs"
+    asked = []
+
+    def measure(options, *, env, folder):
+        assert folder.is_dir()
+        asked.append(options)
+        return {"bench": "stub"}
+
+    monkeypatch.setattr(scratch, "is_scratch", lambda: True)
+    monkeypatch.setattr(idle, "measure", measure)
+    monkeypatch.setattr(importing, "measure", measure)
+    call_command("bench", "idle", "--here", "--json", "--mailboxes=4", "--runs=10")
+    call_command("bench", "import", "--here", "--json", "--messages=7", "--rounds=2", "--no-attachments")
+    with io.StringIO("secret\n") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        call_command(
+            "bench", "import", "--here", "--json", "--ews=https://mail.example/E", "--username=me@mail.example"
+        )
+    assert asked[0] == idle.Options(mailboxes=4, rounds=3)
+    assert asked[1] == importing.Options(messages=7, rounds=2, attachments=False)
+    assert asked[2] == importing.Options(
+        url="https://mail.example/E", address="me@mail.example", username="me@mail.example", password="secret"
+    )
+
+
+def test_what_the_inner_process_says_is_what_the_command_says(monkeypatch, capsys):
+    answers = iter([(0, '{"bench": "idle"}'), (1, '{"error": "failed", "message": "no worker"}'), (1, "")])
+    monkeypatch.setattr(bench, "run", lambda command, *, env, given: next(answers))
+    monkeypatch.setattr(scratch, "installation", lambda: nullcontext({}))
+    call_command("bench", "idle", "--json")
+    assert json.loads(capsys.readouterr().out) == {"bench": "idle"}
+    with pytest.raises(Failed, match="no worker"):
+        call_command("bench", "import", "--messages=5", "--no-attachments")
+    with pytest.raises(Failed, match="exit code 1"):
+        call_command("bench", "idle")
+
+
+def test_the_plain_side_counts_what_it_fetches_and_asks_as_often_as_told():
+    class Inbox:
+        asked = 0
+
+        def all(self):
+            return iter(range(7))
+
+        def sync_items(self):
+            self.asked += 1
+            return iter(())
+
+    inbox = Inbox()
+    assert plain.fetch(inbox)["messages"] == 7
+    assert plain.idle(inbox, 5)["runs"] == 5
+    assert inbox.asked == 6  # once before the clock starts
 
 
 def test_a_scratch_database_of_a_dead_bench_is_removed_and_a_used_one_is_not(process_env):
