@@ -30,7 +30,8 @@ from security import egress
 from security.models import User
 from tests.proofs.processes import Program, until
 from tests.tracking.office import Office
-from tracking import blobs, foreground
+from tracking import blobs, content, foreground
+from tracking.apply import LeaseLost
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Thread
 
 ADDRESSES = [f"{name}@kill.example" for name in ("anna", "ben", "carla", "dora")]
@@ -237,6 +238,21 @@ def kill(site: Site, times: int) -> None:
 @pytest.mark.django_db
 def test_a_page_that_takes_longer_than_the_lease_keeps_it(monkeypatch, settings, tmp_path):
     """A slow server answers a page's requests one by one; between them the worker says that it lives."""
+    office, began, report = slow_page(monkeypatch, settings, tmp_path)
+    assert (report.error, report.tracked) == (None, 200)
+    assert office.now - began > timedelta(seconds=4 * settings.LEASE_SECONDS)
+
+
+@pytest.mark.django_db
+def test_a_request_that_takes_longer_than_the_lease_loses_it_and_stores_nothing(monkeypatch, settings, tmp_path):
+    monkeypatch.setattr(content, "_CONTENTS_AT_ONCE", 200)
+    with pytest.raises(LeaseLost):
+        slow_page(monkeypatch, settings, tmp_path)
+    assert not Activity.objects.exists()
+
+
+def slow_page(monkeypatch, settings, tmp_path):
+    """Sync a page of 200 messages from a server that takes half a lease for each full request."""
     settings.BLOB_ROOT = tmp_path
     office = Office()
     anna = office.mailbox("anna")
@@ -250,8 +266,7 @@ def test_a_page_that_takes_longer_than_the_lease_keeps_it(monkeypatch, settings,
         )
     began = office.now
     _run, report = foreground.sync_now(anna, clock=lambda: office.now)
-    assert (report.error, report.tracked) == (None, 200)
-    assert office.now - began > timedelta(seconds=4 * settings.LEASE_SECONDS)
+    return office, began, report
 
 
 def _slowly(read, office: Office, seconds: float):
