@@ -39,6 +39,14 @@ class Watcher(Protocol):
         ...
 
 
+class Ticking(Protocol):
+    """What `serve` drives: a `Dispatcher`, or a stand-in."""
+
+    def tick(self) -> int:
+        """Do everything that is due; return how many jobs were handed over."""
+        ...
+
+
 class Leadership(Protocol):
     """Makes this process the only one that dispatches (`tracking.presence.dispatcher_lock`)."""
 
@@ -160,7 +168,7 @@ class Complaints:
 
 
 def serve(
-    dispatcher: Dispatcher,
+    dispatcher: Ticking,
     leadership: Leadership,
     *,
     sleep: Callable[[float], object],

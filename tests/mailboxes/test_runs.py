@@ -21,7 +21,7 @@ from mailboxes.provider.errors import (
 )
 from mailboxes.report import RunReport
 from mailboxes.schedule import Reason
-from mailboxes.states import Intent, Outcome, State
+from mailboxes.states import Intent, Outcome, State, Trigger
 from tests.mailboxes.fleet import NOON, Fleet, failed, idle
 from tracking.faults import OurFault
 
@@ -66,7 +66,7 @@ def test_a_heartbeat_keeps_the_leases_and_names_those_that_are_lost(fleet):
 
 def test_a_run_shows_as_running_from_its_first_heartbeat_on(fleet):
     box = fleet.mailbox(fleet.server())
-    run = claims.claim_one(box, "person", claims.IMMEDIATE, fleet.now)
+    run = claims.claim_one(box, Trigger.PERSON, claims.IMMEDIATE, fleet.now)
     runs.begin(run, "a command", fleet.later(seconds=1))
     run.refresh_from_db()
     box.refresh_from_db()
@@ -78,7 +78,7 @@ def test_a_run_shows_as_running_from_its_first_heartbeat_on(fleet):
 
 def test_an_idle_run_plans_the_next_one_from_its_start(fleet):
     box = fleet.mailbox(fleet.server(), state=State.FIRST_SYNC)
-    run = claims.claim_one(box, "schedule", claims.SYNC, fleet.now)
+    run = claims.claim_one(box, Trigger.SCHEDULE, claims.SYNC, fleet.now)
     (begun,) = fleet.begin([run.pk])
     runs.settle(begun, idle(full_pass=True), NOON + timedelta(seconds=100))
     run.refresh_from_db()
@@ -417,7 +417,7 @@ def test_a_mailbox_that_kills_its_workers_waits_longer_each_time(fleet):
     box = fleet.mailbox(fleet.server())
     waits = []
     for _death in range(6):
-        run = claims.claim_one(box, "schedule", claims.SYNC, fleet.now)
+        run = claims.claim_one(box, Trigger.SCHEDULE, claims.SYNC, fleet.now)
         fleet.begin([run.pk])
         runs.abandon(run, fleet.later(seconds=1))
         box.refresh_from_db()

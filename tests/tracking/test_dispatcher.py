@@ -23,7 +23,7 @@ from django.utils import timezone
 from django_rq import get_worker
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisGone
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.registry import StartedJobRegistry
 
 from crmsync_site.embedded.valkey import Valkey
@@ -175,7 +175,7 @@ def test_a_job_that_a_dead_worker_took_and_never_began_is_found_by_its_lease(fle
     one = dispatcher(fleet)
     one.tick()
     (job,) = queued()
-    job.set_status("started")
+    job.set_status(JobStatus.STARTED)
     fleet.later(seconds=settings.LEASE_SECONDS - 1)
     assert one.tick() == 0
     fleet.later(seconds=2)
@@ -444,7 +444,7 @@ def test_a_bug_is_not_hidden_by_the_loop():
 
 def test_who_does_not_lead_does_not_dispatch():
     script, rounds = Scripted(), []
-    script.hold = lambda: False  # type: ignore[method-assign] -- this one's nature
+    script.hold = lambda: False
     serve(script, script, sleep=rounds.append, monotonic=lambda: 0.0, stopped=lambda: len(rounds) == 3)
     assert rounds == [1.0, 1.0, 1.0]
 

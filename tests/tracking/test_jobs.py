@@ -291,7 +291,7 @@ def test_a_run_whose_lease_was_lost_is_left_alone_and_the_batch_goes_on(fleet, m
 def test_long_work_keeps_the_leases_of_the_whole_batch_and_shows_what_runs(fleet, monkeypatch, settings):
     boxes = known(fleet, fleet.server(concurrency=1), 3)
     clock = [timezone.now()]
-    seen = []
+    seen: list[object] = []
 
     def slow(run, provider, *, beat, **options):
         for _page in range(4):
@@ -409,7 +409,7 @@ def test_a_backlog_gives_way_to_what_is_more_urgent_and_goes_on_later(fleet, mai
     def asked() -> bool:
         if isinstance(waits, Exception):
             raise waits
-        return waits
+        return bool(waits)
 
     backlog(fleet, mail, 25)
     monkeypatch.setattr(jobs.pipeline, "PAGE_ITEMS", 10)
