@@ -255,6 +255,14 @@ def test_addresses_of_scratch_servers_follow_those_of_the_installation(settings,
     assert ":p%2Fw@" in scratch._url_of("bench_1")
 
 
+def test_a_worker_that_ends_at_once_is_noticed(env):
+    with (
+        children.worker({**env, "DATABASE_URL": "nonsense"}) as pid,
+        pytest.raises(children.ChildFailed, match="has ended"),
+    ):
+        children.wait_for_worker(pid)
+
+
 def test_a_process_that_is_gone_has_no_cpu_time():
     with pytest.raises(children.ChildFailed, match="is gone"):
         children.cpu_seconds(_no_process())

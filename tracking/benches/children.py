@@ -33,6 +33,8 @@ def cpu_seconds(pid: int) -> float:
         raise ChildFailed(f"Process {pid} is gone, or this system has no /proc.") from None
     # The name in brackets may hold anything; what follows it are numbers, utime and stime the 12th and 13th.
     fields = text.rpartition(")")[2].split()
+    if fields[0] == "Z":
+        raise ChildFailed(f"Process {pid} has ended; what precedes says why.")
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
@@ -81,12 +83,13 @@ def worker(env: Mapping[str, str]) -> Iterator[int]:
         yield process.pid
 
 
-def wait_for_worker(patience_s: float = 60.0) -> None:
-    """Wait until a worker listens to the queues."""
+def wait_for_worker(pid: int, patience_s: float = 60.0) -> None:
+    """Wait until the worker listens to the queues; raises `ChildFailed` when it ends or does not come up."""
     end = time.monotonic() + patience_s
     while not Worker.count(queue=queue(SYNC)):
         if time.monotonic() > end:
             raise ChildFailed(f"No worker came up within {patience_s:.0f} s.")
+        cpu_seconds(pid)
         time.sleep(0.05)
 
 

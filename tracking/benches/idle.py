@@ -43,16 +43,17 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
     `folder` takes the sandboxes' states. Raises `children.ChildFailed`.
     """
     with children.worker(env) as worker:
-        with _server(env, folder, _addresses(options, "counters.example")) as bench:
+        children.wait_for_worker(worker)
+        with _server(env, folder, worker, _addresses(options, "counters.example")) as bench:
             bench.first_sync()
-            idle = bench.cost(worker, options.rounds)
-            full_pass = bench.full_pass(worker)
+            idle = bench.cost(options.rounds)
+            full_pass = bench.full_pass()
             bench.stage.follow_all()
-            more = bench.cost(worker, options.rounds)
+            more = bench.cost(options.rounds)
             plain = bench.plain(idle.runs)
-        with _server(env, folder, _addresses(options, "without.example"), "--no-counters") as bare:
+        with _server(env, folder, worker, _addresses(options, "without.example"), "--no-counters") as bare:
             bare.first_sync()
-            uncounted = bare.cost(worker, options.rounds)
+            uncounted = bare.cost(options.rounds)
             followed = bare.stage.followed() / options.mailboxes
     return {
         "bench": "idle",
@@ -105,8 +106,8 @@ def table(found: Mapping[str, Any]) -> str:
 class _Bench:
     """One sandbox Exchange whose mailboxes are synced."""
 
-    def __init__(self, server: children.Sandbox, addresses: list[str]) -> None:
-        self._server, self._addresses = server, addresses
+    def __init__(self, server: children.Sandbox, worker: int, addresses: list[str]) -> None:
+        self._server, self._worker, self._addresses = server, worker, addresses
         profile = connect(
             f"bench {addresses[0]}",
             server.url,
@@ -114,28 +115,28 @@ class _Bench:
             password=server.service_password,
             impersonate=True,
         )
-        self.stage = Stage(add(profile, addresses))
+        self.stage = Stage(add(profile, addresses), worker=worker)
 
     def first_sync(self) -> None:
         """Sync every mailbox, and once more, so that everything has been learnt that is learnt once."""
         self.stage.first_sync()
         self.stage.rounds(1)
 
-    def cost(self, worker: int, rounds: int) -> Cost:
+    def cost(self, rounds: int) -> Cost:
         """Return what an idle run costs, after a round that nobody measures."""
         self.stage.rounds(1)
-        return self._measured(worker, rounds)
+        return self._measured(rounds)
 
-    def full_pass(self, worker: int) -> Cost:
+    def full_pass(self) -> Cost:
         """Return what the hourly full pass costs."""
         self.stage.demand_full_pass()
-        return self._measured(worker, 1)
+        return self._measured(1)
 
-    def _measured(self, worker: int, rounds: int) -> Cost:
+    def _measured(self, rounds: int) -> Cost:
         self._server.reset()
-        before = children.cpu_seconds(worker)
+        before = children.cpu_seconds(self._worker)
         runs = self.stage.rounds(rounds)
-        used = children.cpu_seconds(worker) - before
+        used = children.cpu_seconds(self._worker) - before
         return Cost(runs, round(self._server.requests() / runs, 3), round(used / runs * 1000, 3))
 
     def plain(self, runs: int) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _addresses(options: Options, domain: str) -> list[str]:
 
 
 @contextmanager
-def _server(env: Mapping[str, str], folder: Path, addresses: list[str], *options: str) -> Iterator[_Bench]:
+def _server(env: Mapping[str, str], folder: Path, worker: int, addresses: list[str], *options: str) -> Iterator[_Bench]:
     store = SandboxStore()
     for address in addresses:
         store.add_mailbox(address, address)
@@ -166,4 +167,4 @@ def _server(env: Mapping[str, str], folder: Path, addresses: list[str], *options
     state = folder / f"{addresses[0]}.state"
     statefile.save(store, state)
     with children.sandbox(env, "--state", str(state), *options) as server:
-        yield _Bench(server, addresses)
+        yield _Bench(server, worker, addresses)

@@ -176,9 +176,9 @@ def _plain(server: _Server) -> Side:
 
 def _ours(server: _Server, env: Mapping[str, str]) -> Side:
     mailbox = _fresh(server)
-    stage = Stage([mailbox], patience_s=3600.0)
     with children.worker(env) as worker:
-        children.wait_for_worker()
+        children.wait_for_worker(worker)
+        stage = Stage([mailbox], worker=worker, patience_s=3600.0)
         at_server, used = server.cpu(), children.cpu_seconds(worker)
         began = time.time()
         stage.first_sync()

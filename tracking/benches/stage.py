@@ -15,7 +15,7 @@ from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.states import Auth, Outcome, Track
 from security import egress
 from security.models import User
-from tracking.benches.children import ChildFailed
+from tracking.benches.children import ChildFailed, cpu_seconds
 from tracking.dispatcher import TICK_SECONDS, Dispatcher
 from tracking.presence import Watch
 from tracking.transport import RedisTransport
@@ -49,11 +49,11 @@ def add(server: ServerProfile, addresses: Sequence[str]) -> list[Mailbox]:
 
 
 class Stage:
-    """Mailboxes of a bench and the dispatcher that serves them. A worker has to run outside."""
+    """Mailboxes of a bench and the dispatcher that serves them. `worker` is the process that syncs them."""
 
-    def __init__(self, mailboxes: Sequence[Mailbox], *, patience_s: float = 120.0) -> None:
+    def __init__(self, mailboxes: Sequence[Mailbox], *, worker: int, patience_s: float = 120.0) -> None:
         self._ids = [mailbox.pk for mailbox in mailboxes]
-        self._patience = patience_s
+        self._worker, self._patience = worker, patience_s
         self._seen, self._moved_at = 0, time.monotonic()
         self._dispatcher = Dispatcher(RedisTransport(), clock=timezone.now, watcher=Watch())
 
@@ -95,6 +95,7 @@ class Stage:
 
     def _work(self) -> None:
         """Dispatch, as every second, and wait until what was handed out is done, for a second at most."""
+        cpu_seconds(self._worker)  # raises when it has ended
         self._dispatcher.tick()
         tick = time.monotonic() + TICK_SECONDS
         while Run.objects.filter(finished_at=None).exists() and time.monotonic() < tick:
