@@ -50,6 +50,9 @@ def _claim(mailbox: Mailbox, *, clock: Clock, until: float) -> Run:
         try:
             run = claims.claim_one(mailbox, Trigger.COMMAND, "", clock())
         except claims.AlreadyRunning:
+            # Where no dispatcher runs, nobody else ends the run of a process that died.
+            if runs.abandon_stale(clock()):
+                continue
             if time.monotonic() >= until:
                 raise
             time.sleep(0.5)

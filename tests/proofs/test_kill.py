@@ -24,6 +24,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mailboxes import runs
+from mailboxes.claims import AlreadyRunning
 from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.states import Auth, Intent, Track
 from security import egress
@@ -277,6 +278,21 @@ def _slowly(read, office: Office, seconds: float):
         return read(self, item_ids)
 
     return slow
+
+
+@pytest.mark.django_db
+def test_a_killed_command_keeps_no_later_one_out_when_nobody_dispatches(monkeypatch, settings, tmp_path):
+    settings.BLOB_ROOT = tmp_path
+    office = Office()
+    anna = office.mailbox("anna")
+    office.server.deliver(anna.address)
+    monkeypatch.setattr(foreground, "open_provider", lambda mailbox: office.server.provider(mailbox.address))
+    office.begin(anna)
+    with pytest.raises(AlreadyRunning):
+        foreground.sync_now(anna, clock=lambda: office.now, wait_s=0)
+    office.now += timedelta(seconds=settings.LEASE_SECONDS + 1)
+    _run, report = foreground.sync_now(anna, clock=lambda: office.now, wait_s=0)
+    assert (report.error, report.tracked) == (None, 1)
 
 
 @pytest.mark.slow
