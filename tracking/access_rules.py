@@ -1,7 +1,8 @@
 """Who may read tracked mail and records.
 
 Mail: the owner of a mailbox that holds it, and people with the privilege to read every thread. A thread shows exactly
-those of its messages that the person may read. Decisions and failures go with their mailbox: they say nothing of the
+those of its messages that the person may read. A blind copy is known to the sender and to whoever got it: the copy that
+was tracked may be the sender's, and those who hold another must not learn from it what theirs does not say. Decisions and failures go with their mailbox: they say nothing of the
 mail itself. Records: their owner, and people with the privilege to read every record; on every route, matching of
 addresses included (design §4).
 """
@@ -9,7 +10,8 @@ addresses included (design §4).
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Lower
 
 from mailboxes.models import Mailbox
 from security import privileges
@@ -62,6 +64,16 @@ def _of_activity(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
     return rule
 
 
+def _participants(user: User) -> QuerySet[Participant]:
+    if _reads_all(user):
+        return Participant.objects.all()
+    holding = Holder.objects.filter(activity=OuterRef("activity"), mailbox__owner=user)
+    told = holding.alias(address=Lower("mailbox__address")).filter(
+        Q(address=Lower(OuterRef("activity__sender_email"))) | Q(address=Lower(OuterRef("email")))
+    )
+    return Participant.objects.filter(Exists(holding)).filter(~Q(role=Participant.Role.BCC) | Exists(told))
+
+
 def _of_mailbox(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
     def rule(user: User) -> QuerySet[Any]:
         rows: QuerySet[Any] = model._default_manager.all()
@@ -80,7 +92,8 @@ def _records(model: type[Record]) -> Callable[[User], QuerySet[Record]]:
 
 register(Activity, _activities)
 register(Thread, _threads)
-for _model in (EmailBody, Participant, Attachment):
+register(Participant, _participants)
+for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
 for _of in (ItemDecision, ItemFailure, Holder):
     register(_of, _of_mailbox(_of))

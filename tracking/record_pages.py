@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +17,9 @@ from tracking.record_links import MODELS, RecordLink, link
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
+
+# What `records` calls the name of a record's account.
+_ACCOUNT_NAME = "account_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,11 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     kind.key: kind
     for kind in (
-        Kind(RecordKind.CONTACT, _("Contacts"), ("last_name", "first_name"), "account__name", "user"),
+        Kind(RecordKind.CONTACT, _("Contacts"), ("last_name", "first_name"), _ACCOUNT_NAME, "user"),
         Kind(RecordKind.ACCOUNT, _("Accounts"), ("name",), "", "building-2"),
         Kind(RecordKind.LEAD, _("Leads"), ("name",), "company", "target"),
-        Kind(RecordKind.OPPORTUNITY, _("Opportunities"), ("name",), "account__name", "briefcase"),
-        Kind(RecordKind.CASE, _("Cases"), ("title",), "account__name", "circle-alert"),
+        Kind(RecordKind.OPPORTUNITY, _("Opportunities"), ("name",), _ACCOUNT_NAME, "briefcase"),
+        Kind(RecordKind.CASE, _("Cases"), ("title",), _ACCOUNT_NAME, "circle-alert"),
     )
 }
 
@@ -83,8 +86,11 @@ class RecordRow:
 
 def records(person: Person, kind: Kind, words: str) -> QuerySet[Any]:
     """Return the records of a kind whose name, address or organisation holds every one of `words`."""
-    related = [part for part in (kind.besides.partition("__")[0],) if part == "account"]
-    found: QuerySet[Any] = visible(person, kind.model).select_related("owner", *related)
+    found: QuerySet[Any] = visible(person, kind.model).select_related("owner")
+    if kind.besides == _ACCOUNT_NAME:
+        # An account that the person may not see has no name for them: not to read, to find, or to sort by.
+        names = visible(person, Account).filter(pk=OuterRef("account")).order_by().values("name")
+        found = found.annotate(**{_ACCOUNT_NAME: Subquery(names)})
     columns = [*kind.name, *([kind.besides] if kind.besides else [])]
     columns += ["email1", "email2", "email3"] if kind.reachable else []
     for word in words.split():
@@ -100,7 +106,8 @@ def record_rows(person: Person, kind: Kind, found: Sequence[Any]) -> list[Record
     ids = [record.pk for record in found]
     seen = visible(person, Activity)
     named = (
-        Participant.objects.filter(record_kind=kind.key, record_id__in=ids, activity__in=seen.order_by().values("pk"))
+        visible(person, Participant)
+        .filter(record_kind=kind.key, record_id__in=ids)
         .order_by()
         .values_list("record_id")
         .annotate(Count("activity__thread", distinct=True))
@@ -119,15 +126,12 @@ def record_rows(person: Person, kind: Kind, found: Sequence[Any]) -> list[Record
 
 
 def _besides(record: Any, kind: Kind) -> str:
-    value: Any = record
-    for part in kind.besides.split("__") if kind.besides else ():
-        value = getattr(value, part, None)
-    return "" if value is record or value is None else str(value)
+    return (getattr(record, kind.besides) or "") if kind.besides else ""
 
 
 def threads_of(person: Person, kind: Kind, pk: int) -> QuerySet[Thread]:
     """Return the threads, of those the person may read, that the record takes part in or that are regarding it."""
-    takes_part = Participant.objects.filter(activity=OuterRef("pk"), record_kind=kind.key, record_id=pk)
+    takes_part = visible(person, Participant).filter(activity=OuterRef("pk"), record_kind=kind.key, record_id=pk)
     related = visible(person, Activity).filter(Q(Exists(takes_part)) | Q(regarding_kind=kind.key, regarding_id=pk))
     return Thread.objects.filter(Exists(related.filter(thread=OuterRef("pk"))))
 

@@ -88,6 +88,16 @@ def test_a_record_leads_to_its_account_and_an_account_to_its_people(client: Clie
     )
 
 
+@pytest.mark.parametrize("kind", ["contact", "opportunity"])
+def test_lists_name_no_account_that_the_reader_may_not_see(client: Client, scene: scenes.Scene, kind: str) -> None:
+    assert "Bombes Empordà" in page(client, f"/records/{kind}/")
+    Account.objects.update(owner=scene.person("fina"))
+    assert "Bombes Empordà" not in page(client, f"/records/{kind}/")
+    assert "Bombes" not in client.get(f"/records/{kind}/export/").getvalue().decode()
+    # A search would tell letter by letter.
+    assert "Nothing fits" in page(client, f"/records/{kind}/?q=empordà")
+
+
 def test_a_record_nobody_wrote_about_says_so(client: Client, scene: scenes.Scene) -> None:
     lead = Lead.objects.get()
     assert "No tracked mail that you may read" in page(client, f"/records/lead/{lead.pk}/")

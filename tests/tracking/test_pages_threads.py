@@ -12,7 +12,7 @@ from django.test import Client
 from mailboxes.models import Mailbox
 from tests import scene as scenes
 from tracking import blobs, thread_pages
-from tracking.models import Activity, Attachment, Contact, EmailBody, Holder, Participant, Thread
+from tracking.models import Activity, Attachment, Contact, EmailBody, Holder, Lead, Participant, Thread
 from tracking.models.activity import RecordKind
 
 
@@ -242,9 +242,33 @@ def test_nothing_of_the_digest_of_a_blob_reaches_the_page(client: Client, scene:
 
 
 def test_who_is_copied_in_stands_under_their_role(client: Client, scene: scenes.Scene) -> None:
+    sent = thread(scene).activities.get(sender_email=scene.box.address)
     Participant.objects.create(
-        activity=first(scene), role="bcc", email="quiet@x.example", record_kind=RecordKind.LEAD, record_id=999_999
+        activity=sent, role="bcc", email="quiet@x.example", record_kind=RecordKind.LEAD, record_id=999_999
     )
     shown = page(client, f"/threads/{thread(scene).pk}/")
     assert "<dt>Bcc</dt>" in shown
     assert "quiet@x.example" in shown
+
+
+def test_a_blind_copy_is_known_to_the_sender_and_to_whoever_got_it_alone(client: Client, scene: scenes.Scene) -> None:
+    sent = thread(scene).activities.get(sender_email=scene.box.address)
+    bruno = scene.boxes["bruno"]
+    Holder.objects.create(activity=sent, mailbox=bruno, item_id="copy", since=scene.now)
+    lead = Lead.objects.create(name="Quiet", email1="quiet@x.example", owner=scene.person("bruno"))
+    quiet = Participant.objects.create(
+        activity=sent, role="bcc", email="quiet@x.example", record_kind=RecordKind.LEAD, record_id=lead.pk
+    )
+    client.force_login(scene.person("bruno"))
+    shown = page(client, f"/threads/{thread(scene).pk}/")
+    assert "info@shared.example" in shown
+    assert "Bcc" not in shown
+    assert "quiet@x.example" not in shown
+    # Nor does a record give away that it took part.
+    assert re.search(r'data-label="Threads">0<', page(client, "/records/lead/"))
+    assert "No tracked mail that you may read" in page(client, f"/records/lead/{lead.pk}/")
+    Participant.objects.filter(pk=quiet.pk).update(email=bruno.address.upper())
+    assert "<dt>Bcc</dt>" in page(client, f"/threads/{thread(scene).pk}/")
+    Participant.objects.filter(pk=quiet.pk).update(email="quiet@x.example")
+    client.force_login(scene.person("emil"))
+    assert "<dt>Bcc</dt>" in page(client, f"/threads/{thread(scene).pk}/")
