@@ -5,6 +5,7 @@ behind two walls.
 """
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -16,6 +17,10 @@ from django.utils.safestring import SafeString, mark_safe
 MOST_CHARACTERS = 2_000_000
 MOST_IMAGE_BYTES = 8_000_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+# Said as what a link must be: browsers pass over tabs, line ends and controls in an address, so that no list of what it
+# must not be is complete; and what names no host would lead to pages of ours.
+_LEADS_OUT = re.compile(r"\s*(?:(?:https?:)?//|mailto:|tel:)", re.IGNORECASE)
 
 _TAGS = {
     "a", "abbr", "address", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center",
@@ -99,7 +104,7 @@ def from_html(html: str, inline: Callable[[str], tuple[str, bytes] | None]) -> S
         if name == "src":
             return images.source(value)
         # Pictures may hold their bytes or name a part of the message; a link may only lead out.
-        return None if name == "href" and value.strip().lower().startswith(("data:", "cid:")) else value
+        return None if name == "href" and not _LEADS_OUT.match(value) else value
 
     shown.html = nh3.clean(
         html[:MOST_CHARACTERS],

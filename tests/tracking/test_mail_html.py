@@ -77,6 +77,22 @@ def test_links_lead_out_and_say_nothing_of_where_from() -> None:
     assert 'rel="noopener noreferrer nofollow"' in shown('<a href="https://example.org/">x</a>').html
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["data:text/html,x", "da&#9;ta:text/html,x", "&#1;data:text/html,x", "DATA&#10;:text/html,x", "ci&#13;d:a", "/sign-out/",
+     "https:threads", "../threads/", "?q=x", "x"],
+)  # fmt: skip
+def test_a_link_that_leads_nowhere_outside_is_no_link(address: str) -> None:
+    assert "href" not in shown(f'<a href="{address}">x</a>').html
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a.example/?b=1", " HTTP://a.example", "mailto:a@b.example", "tel:+34", "//a.example/b"]
+)
+def test_a_link_that_leads_out_stays(address: str) -> None:
+    assert "href" in shown(f'<a href="{address}">x</a>').html
+
+
 def test_remote_images_are_left_out_and_counted() -> None:
     found = shown('<img src="https://a/x.png"><img src="http://b/y.gif" alt="logo"><img src="z.png">')
     assert found.remote_images == 3
