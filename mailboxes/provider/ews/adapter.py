@@ -307,7 +307,9 @@ class EwsProvider:
                 if not _all_refused(element):
                     return element
             element = self._call(plain)
-            self._client.without.add(feature)
+            if not _all_refused(element):
+                # Else it was not the optional properties, but what was asked about: no reason to go without them.
+                self._client.without.add(feature)
             return element
         return self._call(plain)
 

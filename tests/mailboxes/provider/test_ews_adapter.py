@@ -320,6 +320,17 @@ def test_optional_properties_that_a_server_refuses_are_left_out_from_then_on(cod
     assert [b"ExtendedFieldURI" in body for body in server.bodies] == [True, False, False]
 
 
+def test_an_odd_item_alone_does_not_cost_all_others_their_optional_properties() -> None:
+    refused = Said(body=messages("GetItem", error("ErrorInvalidPropertyRequest")))
+    good = Said(body=messages("GetItem", item("i2")))
+    with serving(refused, refused, good) as server:
+        provider = provider_at(server.url)
+        (odd,) = provider.envelopes(["i1"])
+        assert isinstance(odd, ItemUnreadable)
+        provider.envelopes(["i2"])
+    assert [b"ExtendedFieldURI" in body for body in server.bodies] == [True, False, True]
+
+
 def test_a_server_that_refuses_counters_has_none() -> None:
     folder = success('<m:Folders><t:Folder><t:FolderId Id="f1"/></t:Folder></m:Folders>')
     with serving(Said(500, fault("ErrorInvalidRequest")), Said(body=messages("GetFolder", folder))) as server:
