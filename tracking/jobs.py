@@ -28,7 +28,7 @@ from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.port import MailProvider
 from mailboxes.report import RunReport
 from mailboxes.runs import Done
-from mailboxes.states import Trigger
+from mailboxes.states import Intent, Trigger
 from security.secrets import SecretUnreadable
 from tracking import pipeline
 from tracking.apply import LeaseLost
@@ -96,7 +96,7 @@ class Batch:
 
     def _begin(self) -> list[Run]:
         """Take the runs and read what they need: a constant number of queries, however many mailboxes."""
-        begun = runs.begin_batch(self._ids, self._worker, self._clock())
+        begun = self._still_wanted(runs.begin_batch(self._ids, self._worker, self._clock()))
         servers = _in_bulk(ServerProfile, {run.mailbox.server_id for run in begun})
         for run in begun:
             run.mailbox.server = servers[run.mailbox.server_id]
@@ -107,6 +107,14 @@ class Batch:
             runs.release([run.pk for run in begun])
             return []
         return begun
+
+    @staticmethod
+    def _still_wanted(begun: list[Run]) -> list[Run]:
+        """Give back the runs whose mailboxes were switched off while the job waited: off is off at once."""
+        unwanted = [run.pk for run in begun if run.mailbox.intent != Intent.ON]
+        if unwanted:
+            runs.release(unwanted)
+        return [run for run in begun if run.mailbox.intent == Intent.ON]
 
     # -- one run
 

@@ -15,11 +15,11 @@ from mailboxes import claims, runs
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import AuthRejected, Kind, MailboxGone, Misconfigured, Scope, Unavailable
 from mailboxes.provider.memory import MemoryServer
-from mailboxes.states import Outcome, State, Trigger
+from mailboxes.states import Intent, Outcome, State, Trigger
 from security.secrets import SecretUnreadable
 from tests.mailboxes.fleet import Fleet
 from tracking import faults, jobs
-from tracking.models import Activity
+from tracking.models import Activity, Holder
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +117,19 @@ def test_a_job_whose_runs_are_gone_does_nothing(fleet):
     runs.release(job.run_ids)
     jobs.sync_batch(list(job.run_ids))
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("intent", [Intent.OFF, Intent.PAUSED, Intent.ARCHIVED])
+def test_a_mailbox_that_was_switched_off_while_it_waited_is_not_read(fleet, mail, intent):
+    off, on = fleet.mailboxes(fleet.server(), 2, track="all")
+    for box in (off, on):
+        mail.deliver(box.address, sender="kim@customer.example", to=[box.address])
+    claims_made = fleet.claim()
+    Mailbox.objects.filter(pk=off.pk).update(intent=intent)
+    for job in claims_made:
+        jobs.Batch(list(job.run_ids), worker="worker-a", clock=timezone.now).work()
+    assert list(Holder.objects.values_list("mailbox", flat=True)) == [on.pk]
+    assert not Run.objects.filter(mailbox=off).exists()
 
 
 def test_runs_that_another_worker_has_are_left_to_it(fleet):
