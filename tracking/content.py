@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from mailboxes.provider.errors import ItemGone, ItemUnreadable, Scope, Unavailable
-from mailboxes.provider.port import AttachmentInfo, AttachmentKind, Content, Envelope, MailProvider
+from mailboxes.provider.port import AttachmentBytes, AttachmentInfo, AttachmentKind, Content, Envelope, MailProvider
 from tracking import blobs
 from tracking.fetched import Fetched, StoredAttachment
 from tracking.sync.facts import Reason
 from tracking.sync.plan import Action, Fail, Plan, Track
 
+Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
-# Attempts at an item that the server calls unreadable before it is set aside (design §6).
+# Attempts at an item or attachment that the server calls unreadable before it is set aside (design §6).
 _ATTEMPTS = 3
 # Read in one request at most. A page is several: a slow server must not outlast the lease between two signs of life.
 _ENVELOPES_AT_ONCE = 100
@@ -49,12 +50,12 @@ def _answers(
 
 
 def _again(
-    answer: Answer | ItemUnreadable, read: Callable[[Sequence[str]], list[Answer | ItemUnreadable]], item_id: str
+    answer: Answer | ItemUnreadable, read: Callable[[Sequence[Asked]], list[Answer | ItemUnreadable]], asked: Asked
 ) -> Answer | ItemUnreadable:
     for _attempt in range(1, _ATTEMPTS):
         if not isinstance(answer, ItemUnreadable) or isinstance(answer, ItemGone):
             break
-        answer = read([item_id])[0]
+        answer = read([asked])[0]
     return answer
 
 
@@ -87,9 +88,14 @@ def _fetch_attachments(provider: MailProvider, fetched: dict[str, Fetched], *, b
         for info in wanted
         if info.kind is AttachmentKind.REFERENCE
     }
-    for group in _groups([info for info in wanted if info.kind is not AttachmentKind.REFERENCE]):
+
+    def read(group: Sequence[AttachmentInfo]) -> list[AttachmentBytes | ItemUnreadable]:
         beat()
-        for info, answer in zip(group, provider.attachments(group), strict=True):
+        return provider.attachments(group)
+
+    for group in _groups([info for info in wanted if info.kind is not AttachmentKind.REFERENCE]):
+        for info, first in zip(group, read(group), strict=True):
+            answer = _again(first, read, info)
             if isinstance(answer, ItemUnreadable):
                 stored[info.id] = StoredAttachment(info, missing=answer.code)
             else:

@@ -43,18 +43,28 @@ def record(failures: Sequence[Fail], *, folder: Folder, now: datetime) -> None:
     )
     for failure in failures:
         if (row := known.get(failure.item_id)) is not None:
+            row.folder = folder
             _repeat(row, failure, now)
 
 
 def _repeat(row: ItemFailure, failure: Fail, now: datetime) -> None:
     gone = failure.code == GONE
+    if row.resolved_at is not None:
+        # That was another time: what healed or was forgotten is owed all its attempts again.
+        row.code, row.attempts, row.first_at, row.quarantined_at = "", 1, now, None
     # Twice not there is not there: nothing is owed any more.
     over = gone and row.code == GONE
     row.code, row.detail, row.last_at = failure.code, failure.detail, now
     row.quarantined_at = row.quarantined_at or (None if gone else now)
     row.resolved_at = now if over else None
-    row.retry_at = None if over else now + (RETRY_LATER if row.attempts > 1 else RETRY_FIRST)
+    row.retry_at = None if over else now + _wait(row, gone=gone)
     row.save()
+
+
+def _wait(row: ItemFailure, *, gone: bool) -> timedelta:
+    if row.attempts > 1:
+        return RETRY_LATER
+    return RETRY_GONE if gone else RETRY_FIRST
 
 
 def resolve(mailbox: Mailbox, item_ids: Collection[str], now: datetime) -> None:

@@ -178,20 +178,25 @@ class _Session:
         folder.attempts += 1
         Folder.objects.filter(pk=folder.pk).update(attempts=folder.attempts, careful=folder.careful)
         limit = 1 if folder.careful else PAGE_ITEMS
-        self.beat()
         try:
-            page = self.provider.changes(folder.provider_id, folder.cursor, limit)
-        except CursorExpired:
-            if folder.cursor is None:
-                raise
-            folder.cursor, folder.listing_before = None, self.clock()
-            Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
-            page = self.provider.changes(folder.provider_id, None, limit)
+            page = self._changes(folder, limit)
         except ProviderError:
             self._attempt_was_honest(folder)
             raise
         self.report.reached_server = True
         return page, limit
+
+    def _changes(self, folder: Folder, limit: int) -> ChangePage:
+        self.beat()
+        try:
+            return self.provider.changes(folder.provider_id, folder.cursor, limit)
+        except CursorExpired:
+            if folder.cursor is None:
+                raise
+        folder.cursor, folder.listing_before = None, self.clock()
+        Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
+        self.beat()
+        return self.provider.changes(folder.provider_id, None, limit)
 
     def _attempt_was_honest(self, folder: Folder) -> None:
         """The server failed, not we: that says nothing against the items of the page."""

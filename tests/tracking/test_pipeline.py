@@ -15,6 +15,7 @@ from mailboxes.provider.errors import (
     Unavailable,
 )
 from mailboxes.provider.memory import File, MemoryServer
+from mailboxes.provider.memory.provider import MemoryProvider
 from mailboxes.provider.port import AttachmentKind
 from mailboxes.states import Track
 from tests.tracking.office import Office
@@ -378,6 +379,21 @@ def test_an_item_announced_too_early_is_tracked_a_little_later(office):
     assert office.sync(anna).tracked == 1
 
 
+def test_an_item_that_was_forgotten_and_is_announced_anew_is_looked_for_anew(office):
+    anna = office.mailbox("anna")
+    item = office.server.deliver(anna.address)
+    office.server.fail_item(item, ItemGone())
+    office.sync(anna)
+    office.now += timedelta(hours=1)
+    office.sync(anna)
+    office.server.announce(item)
+    office.sync(anna)
+    assert ItemFailure.objects.get().resolved_at is None
+    office.server.heal()
+    office.now += timedelta(hours=1)
+    assert office.sync(anna).tracked == 1
+
+
 class WorkerDied(BaseException):
     """Stands for a kill: nothing in the engine may catch it."""
 
@@ -416,6 +432,16 @@ def test_a_server_that_fails_says_nothing_against_the_items(office):
         office.server.fail("envelopes", Unavailable())
         assert isinstance(office.sync(anna).error, Unavailable)
     assert (office.sync(anna).tracked, ItemFailure.objects.count()) == (1, 0)
+
+
+def test_a_server_that_fails_at_a_new_listing_says_nothing_against_the_items_either(office):
+    anna = office.mailbox("anna")
+    office.server.deliver(anna.address)
+    office.sync(anna)
+    office.server.expire_cursor(anna.address)
+    office.server.fail("changes", Unavailable(), nth=2)
+    assert isinstance(office.sync(anna).error, Unavailable)
+    assert Folder.objects.get(mailbox=anna, role="inbox").attempts == 0
 
 
 @pytest.mark.parametrize("error", [AuthRejected(), Throttled(), Unavailable()])
@@ -506,6 +532,23 @@ def test_attachments_that_cannot_be_had_are_named_and_lose_nothing_else(office):
     office.server.fail_item(item, ItemUnreadable(code="item_corrupt"), methods=["attachments"])
     office.sync(anna)
     assert list(Attachment.objects.values_list("missing", flat=True)) == ["not_a_file", "item_corrupt", "item_corrupt"]
+
+
+def test_an_attachment_that_fails_once_is_asked_for_again(office, monkeypatch):
+    anna = office.mailbox("anna")
+    office.server.deliver(anna.address, files=(File("a.bin", b"x"), File("b.bin", b"y")))
+    asked: list[int] = []
+    read = MemoryProvider.attachments
+
+    def flaky(self, infos):
+        asked.append(len(infos))
+        answers = read(self, infos)
+        return [answers[0], ItemUnreadable("ErrorInternalServerError")] if len(asked) == 1 else answers
+
+    monkeypatch.setattr(MemoryProvider, "attachments", flaky)
+    office.sync(anna)
+    assert list(Attachment.objects.values_list("name", "missing")) == [("a.bin", ""), ("b.bin", "")]
+    assert asked == [2, 1]
 
 
 def test_what_the_database_refuses_is_quarantined_alone(office):
