@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from crmsync_site.ui.downloads import csv_response
 from crmsync_site.ui.listing import keyset, numbered, sorting
+from crmsync_site.ui.listing import words as words_in
 from security.access import get_visible_or_404
 from security.http import signed_in
 from tracking import record_pages, thread_pages
@@ -27,7 +28,7 @@ def records(_request: HttpRequest) -> HttpResponse:
 def records_of(request: HttpRequest, kind: str) -> HttpResponse:
     """List the records of a kind."""
     of, person = record_pages.kind_or_404(kind), signed_in(request)
-    words = request.GET.get("q", "")[:200]
+    words = words_in(request.GET, "q")
     order = sorting(request.GET, of.columns, default="name")
     page = numbered(request.GET, order.apply(record_pages.records(person, of, words)))
     context = {
@@ -46,7 +47,7 @@ def records_csv(request: HttpRequest, kind: str) -> HttpResponseBase:
     """Download the records of a kind, as filtered and sorted."""
     of, person = record_pages.kind_or_404(kind), signed_in(request)
     order = sorting(request.GET, of.columns, default="name")
-    found = list(order.apply(record_pages.records(person, of, request.GET.get("q", "")[:200]))[:_CSV_ROWS])
+    found = list(order.apply(record_pages.records(person, of, words_in(request.GET, "q")))[:_CSV_ROWS])
     header = [_("name"), _("address"), _("organisation"), _("owner"), _("threads")]
     rows = (
         [str(row.record), getattr(row.record, "email1", ""), row.besides, str(row.record.owner or ""), row.threads]

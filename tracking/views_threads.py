@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from crmsync_site.ui.downloads import csv_response, file_response
 from crmsync_site.ui.listing import keyset
+from crmsync_site.ui.listing import words as words_in
 from crmsync_site.ui.templatetags.ui import exact
 from security.access import get_visible_or_404, visible
 from security.http import signed_in
@@ -29,7 +30,7 @@ _FRAME_POLICY = (
 def threads(request: HttpRequest) -> HttpResponse:
     """List the threads, latest first."""
     person = signed_in(request)
-    words, mailbox = request.GET.get("q", "")[:200], request.GET.get("mailbox", "")[:200]
+    words, mailbox = words_in(request.GET, "q"), words_in(request.GET, "mailbox")
     page = keyset(request.GET, thread_pages.threads(person, words=words, mailbox=mailbox.strip()), field="last_at")
     context = {
         "words": words,
@@ -45,7 +46,7 @@ def threads(request: HttpRequest) -> HttpResponse:
 def threads_csv(request: HttpRequest) -> HttpResponseBase:
     """Download the list of threads, as filtered."""
     person = signed_in(request)
-    words, mailbox = request.GET.get("q", "")[:200], request.GET.get("mailbox", "")[:200]
+    words, mailbox = words_in(request.GET, "q"), words_in(request.GET, "mailbox")
     found = list(
         thread_pages.threads(person, words=words, mailbox=mailbox.strip()).order_by("-last_at", "-pk")[:_CSV_ROWS]
     )

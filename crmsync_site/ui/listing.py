@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=Model)
 PAGE_SIZE = 50
+_MOST_WORDS = 200  # characters of a search: more than anybody types
+_LONGEST_NUMBER = 18  # digits of a mark's numbers: what a database's big integer surely holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +56,11 @@ def sorting(params: Mapping[str, str], columns: Sequence[Column], *, default: st
     if wanted.removeprefix("-") not in sortable:
         wanted = default
     return Sorting(columns, wanted.removeprefix("-"), wanted.startswith("-"))
+
+
+def words(params: Mapping[str, str], key: str) -> str:
+    """Return the search words under `key`, without the NUL that no text of a database holds."""
+    return params.get(key, "").replace("\x00", "")[:_MOST_WORDS]
 
 
 def numbered(params: Mapping[str, str], queryset: QuerySet[Row], *, size: int = PAGE_SIZE) -> "Page[Row]":
@@ -112,8 +119,9 @@ def _mark(row: Model, field: str) -> str:
 
 def _unmark(mark: str) -> tuple[datetime, int] | None:
     microseconds, _, pk = mark.partition("-")
-    if not (microseconds.isascii() and microseconds.isdigit() and pk.isascii() and pk.isdigit() and len(pk) < 19):
-        return None
+    for number in (microseconds, pk):
+        if not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER):
+            return None
     try:
         return _EPOCH + timedelta(microseconds=int(microseconds)), int(pk)
     except OverflowError:

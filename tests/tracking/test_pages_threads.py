@@ -75,6 +75,11 @@ def test_a_thread_shows_each_person_exactly_the_messages_they_may_read(client: C
     assert row.messages == 3
 
 
+@pytest.mark.parametrize("address", ["/threads/", "/threads/export/", "/records/contact/", "/records/contact/export/"])
+def test_a_search_for_what_no_text_can_hold_is_answered(client: Client, scene: scenes.Scene, address: str) -> None:
+    assert client.get(f"{address}?q=%00&mailbox=%00").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [("q=twelve", 1), ("q=TWELVE+offer", 1), ("q=twelve+visit", 0), ("mailbox=anna", 6), ("mailbox=bruno", 0),

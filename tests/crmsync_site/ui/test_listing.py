@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from crmsync_site.ui.listing import Column, keyset, numbered, sorting
+from crmsync_site.ui.listing import Column, keyset, numbered, sorting, words
 from tracking.models import Lead, Thread
 
 COLUMNS = (Column("name", "Name", ("name",)), Column("company", "Company", ("company", "name")), Column("n", "Number"))
@@ -43,6 +43,12 @@ def test_a_page_that_does_not_exist_is_the_nearest(asked: str, number: int) -> N
     assert numbered({"page": asked}, Lead.objects.all(), size=2).number == number
 
 
+@pytest.mark.parametrize(("asked", "found"), [("%00", ""), ("a%00b", "ab"), ("x" * 300, "x" * 200), ("", "")])
+def test_words_are_what_a_database_takes_and_no_more_than_a_person_types(asked: str, found: str) -> None:
+    assert words(QueryDict(f"q={asked}"), "q") == found
+    assert words(QueryDict(""), "q") == ""
+
+
 class Keyset(TestCase):
     """Pages by key over random times, many of them equal."""
 
@@ -68,7 +74,9 @@ class Keyset(TestCase):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("mark", ["x", "1", "1-", "-1", "1-x", "9" * 40 + "-1", "1-" + "9" * 40, "١-١", "%00", "1e3-1"])
+@pytest.mark.parametrize(
+    "mark", ["x", "1", "1-", "-1", "1-x", "9" * 40 + "-1", "9" * 5000 + "-1", "1-" + "9" * 40, "١-١", "%00", "1e3-1"]
+)
 @pytest.mark.parametrize("way", ["before", "after"])
 def test_a_mark_that_is_none_shows_the_first_page(mark: str, way: str) -> None:
     Thread.objects.create(first_at=NOON, last_at=NOON)
