@@ -67,16 +67,15 @@ def fetch(provider: MailProvider, plan: Plan, *, beat: Callable[[], None]) -> tu
     tracks = [action for action in plan.actions if isinstance(action, Track)]
     ids = [track.envelope.item_id for track in tracks]
     answers = dict(_answers(provider.contents, ids, _CONTENTS_AT_ONCE, beat))
-    fetched: dict[str, Fetched] = {}
+    fetched = {item_id: Fetched(answer) for item_id, answer in answers.items() if isinstance(answer, Content)}
+    _fetch_attachments(provider, fetched, beat=beat)
+    answers |= _gone_meanwhile(provider, fetched, beat=beat)
     failed: dict[str, Fail] = {}
     for track in tracks:
         item_id = track.envelope.item_id
         answer = answers[item_id]
-        if isinstance(answer, Content):
-            fetched[item_id] = Fetched(answer)
-        else:
+        if isinstance(answer, ItemUnreadable):
             failed[item_id] = Fail(item_id, track.envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail)
-    _fetch_attachments(provider, fetched, beat=beat)
     actions = [failed.get(a.envelope.item_id, a) if isinstance(a, Track) else a for a in plan.actions]
     return actions, fetched
 
@@ -103,6 +102,19 @@ def _fetch_attachments(provider: MailProvider, fetched: dict[str, Fetched], *, b
     for item_id, item in fetched.items():
         if item.content.attachments:
             fetched[item_id] = Fetched(item.content, tuple(stored[info.id] for info in item.content.attachments))
+
+
+def _gone_meanwhile(
+    provider: MailProvider, fetched: dict[str, Fetched], *, beat: Callable[[], None]
+) -> dict[str, ItemGone]:
+    """Return the items that left while their attachments were read. Kept without them they would stay so for ever,
+    wherever they turn up again; so they are left to be found there, as if they had moved a moment earlier.
+    """
+    suspect = [
+        item_id for item_id, item in fetched.items() if any(each.missing == ItemGone.code for each in item.attachments)
+    ]
+    answers = _answers(provider.contents, suspect, _CONTENTS_AT_ONCE, beat)
+    return {item_id: answer for item_id, answer in answers if isinstance(answer, ItemGone)}
 
 
 def _put(data: bytes) -> str:

@@ -534,6 +534,24 @@ def test_attachments_that_cannot_be_had_are_named_and_lose_nothing_else(office):
     assert list(Attachment.objects.values_list("missing", flat=True)) == ["not_a_file", "item_corrupt", "item_corrupt"]
 
 
+def test_a_message_that_moves_while_its_attachments_are_read_keeps_them(office):
+    anna = office.mailbox("anna")
+    item = office.server.deliver(anna.address, files=(File("a.bin", b"x"),))
+    office.server.before("attachments", lambda: office.server.move(item, "sent"))
+    for _ in range(2):
+        office.sync(anna)
+    assert list(Attachment.objects.values_list("name", "missing")) == [("a.bin", "")]
+    assert Holder.objects.get(removed_at=None).folder.role == "sent"
+
+
+def test_an_attachment_that_alone_is_gone_costs_the_message_nothing(office):
+    anna = office.mailbox("anna")
+    item = office.server.deliver(anna.address, files=(File("a.bin", b"x"),))
+    office.server.fail_item(item, ItemGone(), methods=["attachments"])
+    assert office.sync(anna).tracked == 1
+    assert Attachment.objects.get().missing == "item_gone"
+
+
 def test_an_attachment_that_fails_once_is_asked_for_again(office, monkeypatch):
     anna = office.mailbox("anna")
     office.server.deliver(anna.address, files=(File("a.bin", b"x"), File("b.bin", b"y")))
