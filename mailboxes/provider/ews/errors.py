@@ -265,7 +265,9 @@ def _http(error: HttpError, now: datetime) -> ProviderError:
     if error.status == 429 or (error.status == 503 and retry_at is not None):
         return Throttled(str(error), retry_at=retry_at)
     row = _special(error) or _STATUS.get(error.status) or _Row(Unavailable, "server_unavailable")
-    said = (error.headers.get(name) for name in ("WWW-Authenticate", "Location", "X-CasErrorCode"))
+    # A query may hold secrets: tickets, states of a sign-in.
+    location = error.headers.get("Location", "").partition("?")[0]
+    said = (error.headers.get("WWW-Authenticate"), location, error.headers.get("X-CasErrorCode"))
     return row.error(" ".join(filter(None, (str(error), *said)))[:500], code=row.code, scope=row.scope)
 
 

@@ -125,6 +125,13 @@ def test_answer_becomes_error(said: Said, kind: type[ProviderError], code: str, 
     assert (type(found), found.code, found.scope) == (kind, code, scope)
 
 
+def test_what_a_redirect_carries_in_its_query_is_not_repeated() -> None:
+    with serving(Said(302, headers=(("Location", "https://elsewhere.example/owa?ticket=s3cret"),))) as server:
+        found = failure(provider_at(server.url))
+    assert "https://elsewhere.example/owa" in found.detail
+    assert "s3cret" not in found.detail
+
+
 @pytest.mark.parametrize(
     ("said", "wait"),
     [
