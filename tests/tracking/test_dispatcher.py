@@ -599,7 +599,7 @@ def test_a_worker_outlives_redis_being_gone(fleet, own_redis, monkeypatch):
             fleet.mailbox(fleet.server())
             fleet.now = timezone.now()
             dispatcher(fleet).tick()
-            wait_for(lambda: not Run.objects.filter(finished_at=None).exists(), 20)
+            wait_for(lambda: not Run.objects.filter(finished_at=None).exists(), 90)
             steps.append("done")
         finally:
             connections.close_all()
