@@ -43,7 +43,7 @@ class Ticking(Protocol):
     """What `serve` drives: a `Dispatcher`, or a stand-in."""
 
     def tick(self) -> int:
-        """Do everything that is due; return how many jobs were handed over."""
+        """Do one round; return how many mailboxes were handed out."""
         ...
 
 
