@@ -37,3 +37,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# A whole test run in one process outgrows what a worker may take; the tests of that bound set their own.
+WORKER_MEMORY_MB = 100_000

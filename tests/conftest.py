@@ -4,6 +4,7 @@ Each process of a parallel run shares the servers (the first starts them, the la
 in each of them.
 """
 
+import asyncio
 import os
 import shutil
 import time
@@ -105,6 +106,18 @@ def process_env(transactional_db: None) -> dict[str, str]:
         "REDIS_URL": settings.REDIS_URL,
         "CRMSYNC_AUTO_MIGRATE": "0",
     }
+
+
+@pytest.fixture(autouse=True)
+def _no_event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Once a browser test has run, Playwright's loop counts as running in this thread, and async views refuse to."""
+    loop = asyncio._get_running_loop()
+    if loop is None or request.node.get_closest_marker("browser"):
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture(scope="session")
