@@ -70,7 +70,9 @@ class Mailbox(models.Model):
         constraints = [models.UniqueConstraint(Lower("address"), name="mailbox_address_once")]
         indexes = [
             models.Index(fields=["due_at"], name="mailbox_due", condition=models.Q(intent=Intent.ON)),
-            models.Index(fields=["server", "due_at"], name="mailbox_due_of_server", condition=models.Q(intent=Intent.ON)),
+            models.Index(
+                fields=["server", "due_at"], name="mailbox_due_of_server", condition=models.Q(intent=Intent.ON)
+            ),
             models.Index(fields=["state"], name="mailbox_state"),
             models.Index(fields=["owner"], name="mailbox_owner"),
         ]

@@ -57,9 +57,7 @@ class Run(models.Model):
             models.Index(fields=["heartbeat_at"], name="run_stale", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["started_at"], name="run_started"),
             models.Index(fields=["started_at"], name="run_busy", condition=models.Q(examined__gt=0)),
-            models.Index(
-                fields=["finished_at"], name="run_idle", condition=models.Q(outcome=Outcome.DONE, examined=0)
-            ),
+            models.Index(fields=["finished_at"], name="run_idle", condition=models.Q(outcome=Outcome.DONE, examined=0)),
         ]
 
     def __str__(self) -> str:
