@@ -38,4 +38,4 @@ STORAGES = {
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A whole test run in one process outgrows what a worker may take; the tests of that bound set their own.
-WORKER_MEMORY_MB = 100_000
+WORKER_MEMORY_MB = 5_000
