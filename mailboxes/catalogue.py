@@ -342,6 +342,12 @@ _row(
     _("Enter the EWS address by hand (connect_server --ews)."),
 )
 _row(
+    "autodiscover_led_away", Kind.CONFIGURATION, Scope.SERVER, Who.ADMINISTRATOR, Retry.BACK_OFF,
+    _("Autodiscover led to a host that is not on the list of hosts crmsync may connect to."),
+    _("A redirect, an SRV record or the answer names a host other than the domain and its name autodiscover."),
+    _("If the host is right: run connect_server with --ews and the server's address, or let autodiscover go there with --allow."),
+)
+_row(
     "egress_refused", Kind.CONFIGURATION, Scope.SERVER, Who.ADMINISTRATOR, Retry.BACK_OFF,
     _("The list of hosts crmsync may connect to does not allow %(server)s."),
     _("The host, its port, plain HTTP or the address behind the name is not on the list."),

@@ -15,6 +15,7 @@ from mailboxes.provider.ews.transport import Allowed, Reach
 from mailboxes.provider.port import DraftProbe, MailProvider, ServerFacts
 from mailboxes.states import Auth
 from security.egress import Endpoint, NotAllowed, require_allowed
+from security.models import AllowedHost
 
 TOKEN_URL = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 -- an address, no secret
 
@@ -87,6 +88,14 @@ def _reach(server: ServerProfile) -> Reach:
             raise Misconfigured(str(error), code="egress_refused") from error
         hosts[endpoint.host, endpoint.port] = Allowed(private=row.private, plain_http=row.plain_http)
     return Reach(hosts, server.ca_pem)
+
+
+def listed_reach(ca_pem: str = "") -> Reach:
+    """Return everything on the list, for the search of a server whose address is not known yet."""
+    rows = AllowedHost.objects.all()
+    return Reach(
+        {(row.host, row.port): Allowed(private=row.private, plain_http=row.plain_http) for row in rows}, ca_pem
+    )
 
 
 if TYPE_CHECKING:

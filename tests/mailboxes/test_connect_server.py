@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
-from exchangelib.autodiscover.discovery import Autodiscovery
 
 from mailboxes import intents
 from mailboxes.connection import reach_of, token_url
@@ -18,6 +17,7 @@ from mailboxes.management.commands.connect_server import Command
 from mailboxes.models import ServerProfile
 from mailboxes.provider.errors import AuthRejected, Misconfigured
 from mailboxes.provider.ews import autodiscover
+from mailboxes.provider.ews.transport import Reach
 from security.commands import Failed, WrongUse
 from security.models import AllowedHost
 from tests.mailboxes.provider.certificates import Authority
@@ -222,6 +222,8 @@ def test_without_standard_input_there_is_no_password(monkeypatch: pytest.MonkeyP
         (("--ews", URL, "--autodiscover", "ana@example.com", *BASIC), "not allowed with"),
         (("--autodiscover", "nobody", *BASIC), "not an e-mail address"),
         (BASIC, "required"),
+        (("--ews", URL, *BASIC, "--allow", "mail.example.com"), "goes with --autodiscover"),
+        (("--autodiscover", "ana@example.com", *BASIC, "--allow", "u:p@mail.example.com"), "HOST or HOST:PORT"),
     ],
 )
 def test_wrong_use_says_what_to_give_and_changes_nothing(typed: Typed, argv: tuple[str, ...], said: str) -> None:
@@ -287,35 +289,39 @@ def test_autodiscover_needs_the_password(typed: Typed) -> None:
 
 
 def test_applications_of_exchange_online_need_no_autodiscover() -> None:
-    found = autodiscover.discover("ana@example.com", auth="oauth", username="app", secret="s")
+    found = autodiscover.discover("ana@example.com", auth="oauth", username="app", secret="s", reach=Reach())
     assert found == "https://outlook.office365.com/EWS/Exchange.asmx"
 
 
-@pytest.mark.parametrize("ews_url", [URL, None])
-def test_autodiscover_gives_the_address_that_exchangelib_finds(
-    monkeypatch: pytest.MonkeyPatch, ews_url: str | None
+@pytest.mark.parametrize("allow", [(), ("--allow", "mail.example.com", "--allow", "other.example.com:8443")])
+def test_autodiscover_may_lead_to_what_is_listed_and_what_is_typed(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, allow: tuple[str, ...]
 ) -> None:
-    class Found:
-        def __init__(self, **given: Any) -> None:
-            assert given["email"] == "ana@example.com"
+    AllowedHost.objects.create(host="listed.example.com", port=443, private=True)
+    given: list[Reach] = []
 
-        def discover(self) -> tuple[Any, None]:
-            return type("Answer", (), {"ews_url": ews_url}), None
+    def found(_address: str, *, reach: Reach, **_rest: Any) -> str:
+        given.append(reach)
+        return URL
 
-    monkeypatch.setattr(autodiscover, "Autodiscovery", Found)
-    if ews_url:
-        assert autodiscover.discover("ana@example.com", auth="basic", username="u", secret="s") == URL
-    else:
-        with pytest.raises(Misconfigured):
-            autodiscover.discover("ana@example.com", auth="basic", username="u", secret="s")
+    monkeypatch.setattr("mailboxes.management.commands.connect_server.discover", found)
+    typed("office", "--autodiscover", "ana@example.com", *BASIC, *allow)
+    typed_hosts = {("mail.example.com", 443), ("other.example.com", 8443)} if allow else set()
+    assert set(given[0].hosts) == {("listed.example.com", 443), *typed_hosts}
+    assert given[0].hosts["listed.example.com", 443].private
 
 
-def test_autodiscover_without_a_server_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Autodiscovery, "DNS_RESOLVER_LIFETIME", 0.2)
-    monkeypatch.setattr(Autodiscovery, "DNS_RESOLVER_ATTRS", {"timeout": 0.1})
-    with pytest.raises(Misconfigured) as caught:
-        autodiscover.discover("ana@company.invalid", auth="basic", username="u", secret="s")
-    assert caught.value.code == "autodiscover_failed"
+def test_autodiscover_that_is_led_away_names_the_host_and_the_way_out(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: Any, **_rest: Any) -> str:
+        raise Misconfigured("evil.example.net:443 is not on the list", code="autodiscover_led_away")
+
+    monkeypatch.setattr("mailboxes.management.commands.connect_server.discover", away)
+    with pytest.raises(Failed, match=r"--allow.*evil\.example\.net:443") as caught:
+        typed("office", "--autodiscover", "ana@example.com", *BASIC)
+    assert (caught.value.code, caught.value.returncode) == ("autodiscover_led_away", 1)
+    assert not AllowedHost.objects.exists()
 
 
 # -- as a process -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from django.core.validators import validate_email
 from django.utils import timezone
 
 from mailboxes.catalogue import lookup
+from mailboxes.connection import listed_reach
 from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.ews.autodiscover import discover
-from mailboxes.servers import CannotConnect, Given, connect
+from mailboxes.provider.ews.transport import Allowed, Reach
+from mailboxes.servers import CannotConnect, Given, authorities, connect
 from mailboxes.states import Auth
 from security.commands import Failed, JsonCommand, WrongUse
+from security.egress import Endpoint
 
 
 class Command(JsonCommand):
@@ -33,6 +37,13 @@ class Command(JsonCommand):
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument("--ews", metavar="URL", help="such as https://mail.example.com/EWS/Exchange.asmx")
         where.add_argument("--autodiscover", metavar="ADDRESS", help="find the server of this mailbox")
+        parser.add_argument(
+            "--allow",
+            metavar="HOST",
+            action="append",
+            default=[],
+            help="with --autodiscover: it may lead to this host (HOST or HOST:PORT, over HTTPS); may be repeated",
+        )
         parser.add_argument("--auth", required=True, choices=[str(value) for value in Auth])
         parser.add_argument("--username", required=True, help="who signs in; with OAuth, the application's id")
         parser.add_argument("--tenant", default="", help="OAuth: the directory (tenant)")
@@ -46,7 +57,12 @@ class Command(JsonCommand):
         """Connect the server and say what was allowed by it."""
         secret = _secret(options["secret_file"])
         auth = Auth(options["auth"])
-        url = options["ews"] or self._discovered(options["autodiscover"], auth, options["username"], secret)
+        if options["ews"] and options["allow"]:
+            raise WrongUse("--allow goes with --autodiscover; the host in --ews is allowed by typing it.")
+        ca_pem = _text_of(options["ca"]) if options["ca"] else ""
+        url = options["ews"] or self._discovered(
+            options["autodiscover"], auth, options["username"], secret, _reach(options["allow"], ca_pem)
+        )
         given = Given(
             name=options["name"],
             url=url,
@@ -57,7 +73,7 @@ class Command(JsonCommand):
             tenant=options["tenant"],
             token_url=options["token_url"],
             impersonate=options["impersonate"],
-            ca_pem=_text_of(options["ca"]) if options["ca"] else "",
+            ca_pem=ca_pem,
             concurrency=options["concurrency"],
         )
         try:
@@ -85,7 +101,7 @@ class Command(JsonCommand):
             "Next: add_mailbox, then check_mailbox.",
         )
 
-    def _discovered(self, address: str, auth: Auth, username: str, secret: str | None) -> str:
+    def _discovered(self, address: str, auth: Auth, username: str, secret: str | None, reach: Reach) -> str:
         try:
             validate_email(address)
         except ValidationError as error:
@@ -94,10 +110,23 @@ class Command(JsonCommand):
             raise WrongUse("Autodiscover signs in: give the password on standard input, or with --secret-file.")
         self.note(f"Looking for the server of {address} ...")
         try:
-            return discover(address, auth=auth, username=username, secret=secret)
+            return discover(address, auth=auth, username=username, secret=secret, reach=reach)
         except ProviderError as error:
             entry = lookup(error.code)
             raise Failed(f"{entry.sentence} {entry.remedy} ({error.detail})", code=error.code) from error
+
+
+def _reach(allow: Sequence[str], ca_pem: str) -> Reach:
+    """Return where autodiscover may lead: the list, and what was typed."""
+    try:
+        reach = listed_reach(authorities(ca_pem))
+    except CannotConnect as error:
+        raise WrongUse(str(error)) from error
+    try:
+        typed = [Endpoint.of(f"https://{host}") for host in allow]
+    except ValueError as error:
+        raise WrongUse(f"--allow takes HOST or HOST:PORT. {error}") from error
+    return Reach({**reach.hosts, **{(each.host, each.port): Allowed(private=True) for each in typed}}, reach.ca_pem)
 
 
 def _secret(file: str | None) -> str | None:
