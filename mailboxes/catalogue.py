@@ -408,6 +408,18 @@ _row(
     _("Nothing."),
 )
 _row(
+    "failed_folder_gone", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
+    _("An item that could not be read was given up: its folder is gone."),
+    _("The folder was deleted in the mailbox, and with it whatever was wrong with the item."),
+    _("Nothing. If the folder comes back, the item is tried again by itself."),
+)
+_row(
+    "failed_folder_left", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
+    _("An item that could not be read was given up: its folder is not followed any more."),
+    _("Nothing is read from folders that are not followed."),
+    _("Nothing. If the folder is followed again, the item is tried again by itself."),
+)
+_row(
     "item_conflict", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.SCHEDULE,
     _("An item was changed on both sides at the same moment."),
     _("It changed on the server between our reading and our writing."),

@@ -3,14 +3,18 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from mailboxes.models import Folder, Mailbox
-from tracking.models import ItemFailure
+from tracking.models import ItemDecision, ItemFailure
 from tracking.sync.plan import Fail
 
 # The code of an item that was announced and is not there when it is read.
 GONE = "item_gone"
+# Why a failure ended without its item: nothing is read from its folder any more.
+FOLDER_GONE = "failed_folder_gone"
+FOLDER_LEFT = "failed_folder_left"
 RETRY_FIRST = timedelta(hours=1)
 RETRY_LATER = timedelta(days=1)
 # Some servers announce items before they can be read: one that is gone is looked for once more.
@@ -72,6 +76,37 @@ def resolve(mailbox: Mailbox, item_ids: Collection[str], now: datetime) -> None:
     ItemFailure.objects.filter(mailbox=mailbox, item_id__in=item_ids, resolved_at__isnull=True).update(
         resolved_at=now, retry_at=None
     )
+
+
+def follow_folders(mailbox: Mailbox, now: datetime) -> None:
+    """End the failures of folders that are gone or followed no more, with that reason; begin anew those of folders that
+    are back. One query where there is nothing to do.
+    """
+    read = Q(folder__followed=True, folder__gone_at=None)
+    open_elsewhere, ended_here = ~read & Q(resolved_at=None), read & Q(code__in=(FOLDER_GONE, FOLDER_LEFT))
+    rows = list(ItemFailure.objects.filter(open_elsewhere | ended_here, mailbox=mailbox).select_related("folder"))
+    for row in rows:
+        if row.folder.followed and row.folder.gone_at is None:
+            row.code, row.detail = row.detail, ""
+            row.attempts, row.first_at, row.quarantined_at = 1, now, None
+            row.resolved_at, row.retry_at = None, now
+        else:
+            row.code, row.detail = FOLDER_LEFT if row.folder.gone_at is None else FOLDER_GONE, row.code
+            row.resolved_at, row.retry_at = now, None
+    if not rows:
+        return
+    ended = [row for row in rows if row.resolved_at is not None]
+    with transaction.atomic():
+        ItemFailure.objects.bulk_update(
+            rows, ["code", "detail", "attempts", "first_at", "quarantined_at", "resolved_at", "retry_at"]
+        )
+        # The decisions stay, as those of any item that left its folder, and count for none.
+        ItemDecision.objects.filter(
+            mailbox=mailbox,
+            item_id__in=[row.item_id for row in ended],
+            outcome=ItemDecision.Outcome.QUARANTINED,
+        ).update(folder=None)
+        Folder.objects.filter(pk__in={row.folder_id for row in ended}).update(quarantined=0)
 
 
 def take_due(mailbox: Mailbox, folders: Collection[Folder], *, limit: int, now: datetime) -> list[ItemFailure]:

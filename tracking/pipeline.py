@@ -15,7 +15,7 @@ from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole
 from mailboxes.report import RunReport
 from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
-from tracking.failures import count_attempt, take_due
+from tracking.failures import count_attempt, follow_folders, take_due
 from tracking.lookups import known_items, known_messages, rules_of
 from tracking.sync.facts import Outcome, Reason
 from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
@@ -90,6 +90,7 @@ class _Session:
             if self.report.more:
                 return
         if self.report.full_pass:
+            follow_folders(self.mailbox, self.clock())
             self._retry_failures(followed)
 
     # -- which folders
@@ -151,6 +152,9 @@ class _Session:
             issue_code=error.code, **({"gone_at": self.clock()} if isinstance(error, FolderGone) else {})
         )
 
+    def _time_is_up(self) -> bool:
+        return self.until is not None and self.clock() >= self.until
+
     # -- one folder
 
     def _sync_folder(self, folder: Folder) -> None:
@@ -164,7 +168,7 @@ class _Session:
             folder.refresh_from_db()
             if not page.more:
                 break
-            if self.until is not None and self.clock() >= self.until:
+            if self._time_is_up():
                 self.report.more = True
                 return
         # Only now: had the run died before, the old counters would have made the next one look again.
@@ -274,9 +278,12 @@ class _Session:
     # -- what failed before
 
     def _retry_failures(self, followed: list[Folder]) -> None:
-        """Try again what was set aside and is due. The attempt is counted before it is made."""
+        """Try again what was set aside and is due, giving way after any of them; the attempt is counted before it is made."""
         by_folder = {folder.pk: folder for folder in followed}
-        for failure in take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock()):
+        for tried, failure in enumerate(take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock())):
+            if tried and self._time_is_up():
+                self.report.more = True
+                return
             count_attempt(failure, self.clock())
             folder = by_folder[failure.folder_id]
             try:
