@@ -21,6 +21,8 @@ OUR_FAULT_FIRST: Final = 15
 MAILBOX_FIRST: Final = 30
 # What failed on our side: the mailbox is neither unreachable nor to blame.
 OURS: Final = frozenset({"internal_error", "out_of_time", "database_gone", "disk_full", "lease_lost"})
+# The mailbox answers, and there is nothing in it to be read.
+ANSWERS: Final = frozenset({"nothing_followed"})
 # A mailbox that alone says "the server is unavailable" this often, while others are served, is taken to mean itself.
 ALONE = 2
 
@@ -92,4 +94,5 @@ def _pace(error: ProviderError, server: bool, bounds: Bounds) -> tuple[State, fl
         return State.UNREACHABLE, *SERVER_MISCONFIGURED
     if error.kind is Kind.BUG or error.code in OURS:
         return State.DEGRADED, OUR_FAULT_FIRST, bounds.usual
-    return State.UNREACHABLE, min(MAILBOX_FIRST, bounds.usual), bounds.usual
+    state = State.DEGRADED if error.code in ANSWERS else State.UNREACHABLE
+    return state, min(MAILBOX_FIRST, bounds.usual), bounds.usual

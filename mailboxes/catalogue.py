@@ -392,6 +392,12 @@ _row(
     _("The quota is used up. Reading goes on."),
     _("Empty the mailbox, or have its quota raised."),
 )
+_row(
+    "nothing_followed", Kind.MAILBOX, Scope.MAILBOX, Who.OWNER, Retry.BACK_OFF,
+    _("No folder of %(mailbox)s is left to be read."),
+    _("The folders that were followed are gone: the mailbox is being restored or moved, or lost its Inbox."),
+    _("Look whether the mailbox opens in Outlook with an Inbox; check_mailbox names the folders that are found. The list of folders is read again with every run."),
+)
 
 # -- items ------------------------------------------------------------------------------------------------------------
 

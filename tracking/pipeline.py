@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.errors import CursorExpired, FolderGone, ProviderError, Scope
+from mailboxes.provider.errors import CursorExpired, FolderGone, MailboxGone, ProviderError, Scope
 from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole, MailProvider
 from mailboxes.report import RunReport
 from tracking.apply import LeaseLost, Page, Stored, store
@@ -73,15 +73,7 @@ class _Session:
         self.report.full_pass = run.full_pass or last is None or started - last >= FULL_PASS_EVERY
 
     def run_all(self, folders: list[Folder] | None) -> None:
-        rows = folders
-        if rows is None or self.report.full_pass:
-            rows = list(self.mailbox.folders.all())
-            if self.report.full_pass or not rows:
-                rows = self._refresh_folders(rows)
-        followed = sorted(
-            (folder for folder in rows if folder.followed and folder.gone_at is None),
-            key=lambda folder: (_ORDER.get(folder.role, 2), folder.pk),
-        )
+        followed = self._followed(folders)
         for folder in self._changed(followed):
             try:
                 self._sync_folder(folder)
@@ -90,10 +82,30 @@ class _Session:
             if self.report.more:
                 return
         if self.report.full_pass:
-            follow_folders(self.mailbox, self.clock())
             self._retry_failures(followed)
+        elif self._all_gone(followed):
+            # The mailbox was restored or moved, or its list of folders was not what it is: read it again at once.
+            self.report.folder_errors.clear()
+            self.report.full_pass = True
+            self.run_all(None)
 
     # -- which folders
+
+    def _followed(self, folders: list[Folder] | None) -> list[Folder]:
+        """Return the folders to be looked at. With none left among those known the run becomes a full pass at once."""
+        # What was handed over are followed folders only; the refresh needs to know them all.
+        rows = folders if folders and not self.report.full_pass else list(self.mailbox.folders.all())
+        found = _in_order(rows)
+        if self.report.full_pass or not found:
+            self.report.full_pass = True
+            found = _in_order(self._refresh_folders(rows))
+            follow_folders(self.mailbox, self.clock())
+            if not found:
+                raise MailboxGone(code="nothing_followed")
+        return found
+
+    def _all_gone(self, followed: list[Folder]) -> bool:
+        return all(isinstance(self.report.folder_errors.get(folder.pk), FolderGone) for folder in followed)
 
     def _refresh_folders(self, rows: list[Folder]) -> list[Folder]:
         """Bring the folder rows up to date with the server: new, renamed, gone (bound to their ids, design §4)."""
@@ -294,6 +306,14 @@ class _Session:
                     raise
             else:
                 self._store(Page(folder, actions, fetched))
+
+
+def _in_order(rows: Iterable[Folder]) -> list[Folder]:
+    """Return those that are followed and there, the Inbox first."""
+    return sorted(
+        (folder for folder in rows if folder.followed and folder.gone_at is None),
+        key=lambda folder: (_ORDER.get(folder.role, 2), folder.pk),
+    )
 
 
 def _same(row: Folder, known: Folder | None) -> bool:
