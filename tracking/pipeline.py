@@ -136,14 +136,13 @@ class _Session:
     def _changed(self, followed: list[Folder]) -> Iterable[Folder]:
         """Return the folders to be read. Counters are taken before reading: what changes meanwhile shows next time."""
         server = self.mailbox.server
-        if server.counters is False or not followed:
+        proven_useless = server.counter_facts.get("create") is False
+        if not followed or (server.counters is False and (proven_useless or not self.report.full_pass)):
             return followed
         self.beat()
         counters = self.provider.counters([folder.provider_id for folder in followed])
         self.report.reached_server = True
-        if server.counters is None or (counters and all(value is None for value in counters.values())):
-            server.counters = any(value is not None for value in counters.values())
-            type(server).objects.filter(pk=server.pk).update(counters=server.counters)
+        self._learn_counters(set(counters.values()))
         changed = []
         for folder in followed:
             if folder.provider_id not in counters:
@@ -154,6 +153,16 @@ class _Session:
                 folder.counters = now or ""
                 changed.append(folder)
         return changed
+
+    def _learn_counters(self, values: set[str | None]) -> None:
+        """Note whether the server has counters. One answer with them says so; that there are none is concluded from a
+        full pass alone and looked at again by the next. An answer about no folder says nothing.
+        """
+        server, seen = self.mailbox.server, values - {None}
+        if not values or server.counters is bool(seen) or not (seen or self.report.full_pass):
+            return
+        server.counters = bool(seen)
+        type(server).objects.filter(pk=server.pk).update(counters=server.counters)
 
     def _fail_folder(self, folder: Folder, error: ProviderError) -> None:
         """Set one folder aside and go on with the others; what concerns more than the folder ends the run."""
