@@ -111,8 +111,8 @@ class EwsProvider:
         with self._translated():
             element = self._call_optional(
                 "counters",
-                operations.get_folder(ids, operations.COUNTERS + '<t:FieldURI FieldURI="folder:TotalCount"/>'),
-                operations.get_folder(ids, ""),
+                lambda: operations.get_folder(ids, operations.COUNTERS + '<t:FieldURI FieldURI="folder:TotalCount"/>'),
+                lambda: operations.get_folder(ids, ""),
             )
             found: dict[str, str | None] = {}
             for folder_id, message in zip(folder_ids, self._expect(element, "GetFolder", len(ids)), strict=True):
@@ -146,8 +146,8 @@ class EwsProvider:
         def ask(ids: Sequence[str]) -> etree._Element:
             return self._call_optional(
                 "envelope",
-                operations.get_item(ids, operations.ENVELOPE + operations.ENVELOPE_OPTIONAL),
-                operations.get_item(ids, operations.ENVELOPE),
+                lambda: operations.get_item(ids, operations.ENVELOPE + operations.ENVELOPE_OPTIONAL),
+                lambda: operations.get_item(ids, operations.ENVELOPE),
             )
 
         return self._items(item_ids, ENVELOPES_AT_ONCE, ask, answers.envelope)
@@ -295,23 +295,23 @@ class EwsProvider:
     def _count(self) -> None:
         self._requests += 1
 
-    def _call_optional(self, feature: str, full: str, plain: str) -> etree._Element:
-        """Ask in full, or, where a server calls that invalid, plainly now and from then on."""
+    def _call_optional(self, feature: str, full: Callable[[], str], plain: Callable[[], str]) -> etree._Element:
+        """Ask in full, or, where a server calls that invalid, plainly now and from then on: only one is written out."""
         if feature not in self._client.without:
             try:
-                element = self._call(full)
+                element = self._call(full())
             except soap.Refusal as refusal:
                 if refusal.code not in PROPERTY_REFUSED:
                     raise
             else:
                 if not _all_refused(element):
                     return element
-            element = self._call(plain)
+            element = self._call(plain())
             if not _all_refused(element):
                 # Else it was not the optional properties, but what was asked about: no reason to go without them.
                 self._client.without.add(feature)
             return element
-        return self._call(plain)
+        return self._call(plain())
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -371,8 +371,12 @@ def _converted(
 
 def _all_refused(element: etree._Element) -> bool:
     """Return whether every response message says that a property is not known."""
-    refusals = [soap.refusal(each) for each in element.iterfind(f"{soap.M}ResponseMessages/*")]
-    return bool(refusals) and all(each is not None and each.code in PROPERTY_REFUSED for each in refusals)
+    found = element.find(f"{soap.M}ResponseMessages")
+    messages = () if found is None else tuple(found)
+    # Mostly the first message settles it.
+    return bool(messages) and all(
+        refusal is not None and refusal.code in PROPERTY_REFUSED for refusal in map(soap.refusal, messages)
+    )
 
 
 def _info(element: etree._Element, role: FolderRole) -> FolderInfo:

@@ -1,5 +1,8 @@
 """From the elements of an answer to the types of the port. Written out for speed: this runs once per message.
 
+Children are walked by tag: a path (`find`, `findtext`) is interpreted in Python at every call, which costs several times
+what is found with it, and an idle run does little else than read counters.
+
 Everything a server may leave out is optional here, unknown elements are passed over, and the strings need no cleaning:
 what the parser let through is storable (`soap`).
 """
@@ -27,6 +30,13 @@ from mailboxes.provider.port import (
 from mailboxes.provider.text import header_ids
 
 _PREFIX: Final = len(T)
+_FOLDERS: Final = f"{M}Folders"
+_ROOT_FOLDER: Final = f"{M}RootFolder"
+_FOLDERS_LISTED: Final = f"{T}Folders"
+_TOTAL: Final = f"{T}TotalCount"
+_EXTENDED: Final = f"{T}ExtendedProperty"
+_FIELD: Final = f"{T}ExtendedFieldURI"
+_VALUE: Final = f"{T}Value"
 _KINDS: Final = {
     f"{T}FileAttachment": AttachmentKind.FILE,
     f"{T}ItemAttachment": AttachmentKind.ITEM,
@@ -73,8 +83,12 @@ def moment(text: str | None) -> datetime | None:
 
 def folder_elements(message: etree._Element) -> Iterator[etree._Element]:
     """Yield the folders in a response message of GetFolder or FindFolder."""
-    for path in (f"{M}Folders", f"{M}RootFolder/{T}Folders"):
-        yield from message.iterfind(f"{path}/*")
+    for child in message.iterchildren(_FOLDERS, _ROOT_FOLDER):
+        if child.tag == _FOLDERS:
+            yield from child
+        else:
+            for listed in child.iterchildren(_FOLDERS_LISTED):
+                yield from listed
 
 
 def folder_id(folder: etree._Element) -> str:
@@ -87,22 +101,25 @@ def folder_id(folder: etree._Element) -> str:
 
 def counters(folder: etree._Element) -> str | None:
     """Return the two change counters and the number of items as one text; None when the server gave no counter."""
-    found = dict(_extended(folder))
+    found: dict[str, str] = {}
+    total = ""
+    for child in folder:
+        if child.tag == _EXTENDED:
+            found.update(_extended_of(child))
+        elif child.tag == _TOTAL:
+            total = child.text or ""
     committed, deleted = found.get("670a", ""), found.get("670b", "")
-    if not committed and not deleted:
-        return None
-    return f"{committed}/{deleted}/{folder.findtext(f'{T}TotalCount', '')}"
-
-
-def _extended(element: etree._Element) -> Iterator[tuple[str, str]]:
-    for each in element.iterfind(f"{T}ExtendedProperty"):
-        yield from _extended_of(each)
+    return f"{committed}/{deleted}/{total}" if committed or deleted else None
 
 
 def _extended_of(element: etree._Element) -> Iterator[tuple[str, str]]:
     """Yield an extended property: its tag in hex without 0x, or its name in lower case, and its value."""
-    field = element.find(f"{T}ExtendedFieldURI")
-    value = element.findtext(f"{T}Value")
+    field = value = None
+    for child in element:
+        if child.tag == _FIELD:
+            field = child
+        elif child.tag == _VALUE:
+            value = child.text or ""
     if field is not None and value is not None:
         tag = field.get("PropertyTag")
         yield (f"{_number(tag):x}" if tag else (field.get("PropertyName") or "").lower()), value
@@ -110,7 +127,7 @@ def _extended_of(element: etree._Element) -> Iterator[tuple[str, str]]:
 
 def _number(tag: str) -> int:
     try:
-        return int(tag, 16 if tag.lower().startswith("0x") else 10)
+        return int(tag, 16 if tag[:2] in ("0x", "0X") else 10)
     except ValueError:
         return 0
 

@@ -23,6 +23,7 @@ S: Final = f"{{{SOAP_NS}}}"
 M: Final = f"{{{MESSAGES_NS}}}"
 T: Final = f"{{{TYPES_NS}}}"
 E: Final = f"{{{ERRORS_NS}}}"
+_RESPONSE_CODE: Final = f"{M}ResponseCode"
 
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
@@ -91,7 +92,9 @@ def read(content: bytes) -> Answer:
 
 def refusal(message: etree._Element) -> Refusal | None:
     """Return the error that a response message carries, None when it is a success."""
-    code = message.findtext(f"{M}ResponseCode", "").strip()
+    # A path would cost as much as all the rest of reading a folder's counters.
+    found = next(message.iterchildren(_RESPONSE_CODE), None)
+    code = "" if found is None else (found.text or "").strip()
     if message.get("ResponseClass") == "Success" and code in ("NoError", ""):
         return None
     return _refusal(code or "ErrorUnknown", message.findtext(f"{M}MessageText", ""), message.find(f"{M}MessageXml"))
