@@ -16,6 +16,7 @@ from tracking.benches import children, mail
 from tracking.benches.stage import Stage, add, connect
 
 MORE_FOLDERS = 5
+_PROJECTS = tuple(f"Project {number}" for number in range(MORE_FOLDERS))
 MOST_REQUESTS, MOST_CPU_MS = 1.0, 5.0
 _MAILS_EACH = 3
 
@@ -48,7 +49,9 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
             bench.first_sync()
             idle = bench.cost(options.rounds)
             full_pass = bench.full_pass()
-            bench.stage.follow_all()
+            usual = bench.stage.followed()
+            bench.stage.follow(_PROJECTS)
+            more_folders = (bench.stage.followed() - usual) / options.mailboxes
             more = bench.cost(options.rounds)
             plain = bench.plain(idle.runs)
         with _server(env, folder, worker, _addresses(options, "without.example"), "--no-counters") as bare:
@@ -61,7 +64,7 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
         "runs": idle.runs,
         "requests_per_run": idle.requests,
         "cpu_ms_per_run": idle.cpu_ms,
-        "more_folders": MORE_FOLDERS,
+        "more_folders": more_folders,
         "requests_per_run_5_more": more.requests,
         "cpu_ms_per_run_5_more": more.cpu_ms,
         "requests_per_full_pass": full_pass.requests,
@@ -84,7 +87,7 @@ def table(found: Mapping[str, Any]) -> str:
     rows = (
         ("idle run", found["requests_per_run"], found["cpu_ms_per_run"]),
         (
-            f"with {found['more_folders']} folders more",
+            f"with {found['more_folders']:g} folders more",
             found["requests_per_run_5_more"],
             found["cpu_ms_per_run_5_more"],
         ),
@@ -160,8 +163,8 @@ def _server(env: Mapping[str, str], folder: Path, worker: int, addresses: list[s
     store = SandboxStore()
     for address in addresses:
         store.add_mailbox(address, address)
-        for number in range(MORE_FOLDERS):
-            store.create_folder(address, "inbox", f"Project {number}")
+        for name in _PROJECTS:
+            store.create_folder(address, "inbox", name)
         for raw in mail.messages(_MAILS_EACH, seed=address):
             store.deliver_mime(address, raw)
     state = folder / f"{addresses[0]}.state"

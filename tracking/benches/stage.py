@@ -77,9 +77,9 @@ class Stage:
         """Make the next run of each mailbox a full pass, as if the last one was an hour ago."""
         self._rows().update(full_pass_at=None)
 
-    def follow_all(self) -> None:
-        """Follow every folder that is no well-known one."""
-        Folder.objects.filter(mailbox__in=self._ids, role="other").update(followed=True)
+    def follow(self, names: Sequence[str]) -> None:
+        """Follow the folders of these names too, in every mailbox."""
+        Folder.objects.filter(mailbox__in=self._ids, name__in=names).update(followed=True)
 
     def followed(self) -> int:
         """Return how many folders are followed, in all mailboxes together."""
