@@ -6,7 +6,7 @@ make that harmless. The run row is locked first: a run whose lease is gone store
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from psycopg.errors import DeadlockDetected
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.port import Envelope
-from tracking import activities
+from tracking import activities, copies
 from tracking.activities import thread_keys
 from tracking.failures import GONE, record, resolve
 from tracking.fetched import Fetched
@@ -120,26 +120,19 @@ class _Writer:
     def write(self, actions: Sequence[Action]) -> Stored:
         self._keep_lease()
         before = self._outcomes_before(actions)
-        tracks = [action for action in actions if isinstance(action, Track)]
-        links = [action for action in actions if isinstance(action, Link)]
-        messages: list[Track | Link] = [*tracks, *links]
+        messages = [action for action in actions if isinstance(action, Track | Link)]
         lock_keys(key for message in messages for key in thread_keys(message, self.mailbox.pk))
-        existing = dict(
-            Activity.objects.filter(message_key__in=[message.message_key for message in messages]).values_list(
-                "message_key", "pk"
-            )
-        )
-        # Another mailbox may have tracked the message since the plan was made.
-        overtaken = [action for action in tracks if action.message_key in existing]
-        self._track([action for action in tracks if action.message_key not in existing], existing)
-        links += [Link(action.envelope, action.message_key, Reason.ALREADY_TRACKED) for action in overtaken]
+        keys = {key for message in messages for key in (message.message_key, self._own_key(message))}
+        existing = dict(Activity.objects.filter(message_key__in=keys).values_list("message_key", "pk"))
+        tracks, links, refusals = self._told_apart(messages, existing)
+        self._track(tracks, existing)
         failures = [action for action in actions if isinstance(action, Fail)]
         for link in links:
             if not self._hold(link, existing):
                 # The copy it was to be linked to could not be read: this one is tried again by itself.
                 key = link.envelope.change_key
                 failures.append(Fail(link.envelope.item_id, key, Reason.UNREADABLE, "original_unreadable"))
-        for action in actions:
+        for action in (*actions, *refusals):
             if isinstance(action, Refuse):
                 self._refuse(action)
         self._fail(failures)
@@ -190,6 +183,46 @@ class _Writer:
                 Folder.objects.filter(pk=folder_id).update(**changes)
 
     # -- tracked messages
+
+    def _told_apart(
+        self, messages: Sequence[Track | Link], existing: Mapping[str, int]
+    ) -> tuple[list[Track], list[Link], list[Refuse]]:
+        """Say what each message is, now that no other mailbox can track one of them: new, a copy, or another message
+        under the Message-ID of a tracked one.
+        """
+        # Another mailbox may have tracked a message since the plan was made.
+        messages = [
+            Link(m.envelope, m.message_key, Reason.ALREADY_TRACKED, replace(m, message_key=self._own_key(m)))
+            if isinstance(m, Track) and m.message_key in existing
+            else m
+            for m in messages
+        ]
+        others = copies.others(
+            [m for m in messages if isinstance(m, Link) and m.otherwise and m.message_key in existing],
+            mailbox=self.mailbox, tracked=existing, fetched=self.page.fetched,
+        )  # fmt: skip
+        # Later copies on this page were planned as copies of the first, whatever that turned out to be.
+        borrowed = {m.message_key for m in messages if m.envelope.item_id in others}
+        tracks: dict[str, Track] = {}
+        links: list[Link] = []
+        refusals: list[Refuse] = []
+        for message in messages:
+            own = self._own_key(message)
+            action = message.otherwise if isinstance(message, Link) and message.envelope.item_id in others else message
+            if isinstance(action, Link) and action.otherwise is None and action.message_key in borrowed:
+                action = replace(action, message_key=own)
+            if isinstance(action, Track) and (action.message_key in existing or action.message_key in tracks):
+                action = Link(action.envelope, action.message_key, Reason.DUPLICATE_IN_MAILBOX)
+            if isinstance(action, Track):
+                tracks[action.message_key] = action
+            elif isinstance(action, Link):
+                links.append(action)
+            elif action is not None:
+                refusals.append(action)
+        return list(tracks.values()), links, refusals
+
+    def _own_key(self, message: Track | Link) -> str:
+        return identity.own_key(message.envelope, self.mailbox.pk)
 
     def _track(self, tracks: Sequence[Track], existing: dict[str, int]) -> None:
         """Create the activities; adds their ids to `existing`."""

@@ -6,6 +6,7 @@ Written before the transaction that names them: a crash between leaves an unrefe
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -17,13 +18,21 @@ def path_of(sha256: str) -> Path:
     return root / sha256[:2] / sha256[2:]
 
 
+def digest(data: bytes) -> str:
+    """Return the digest (hex) under which `data` would lie."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def put(data: bytes) -> str:
-    """Store `data` and return its digest (hex); raises OSError (a full disk among them) with nothing half-written."""
-    digest = hashlib.sha256(data).hexdigest()
-    path = path_of(digest)
+    """Store `data` and return its digest (hex); raises OSError (a full disk among them) with nothing half-written.
+
+    A loss of power may still take the file's name away, until `settle` has returned.
+    """
+    sha256 = digest(data)
+    path = path_of(sha256)
     try:
         if path.stat().st_size == len(data):
-            return digest
+            return sha256
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
@@ -36,7 +45,24 @@ def put(data: bytes) -> str:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
-    return digest
+    return sha256
+
+
+def settle(digests: Iterable[str]) -> None:
+    """Bring the names of these blobs to the disk, whoever wrote them; to be called before a row is stored that names one.
+
+    Raises OSError. Once for many: the first folder's turn writes what the others wait for. What is not there is left out.
+    """
+    folders = {path_of(digest).parent for digest in digests}
+    for folder in sorted({*folders, *(folder.parent for folder in folders)}):
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def get(sha256: str) -> bytes:

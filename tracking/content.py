@@ -1,6 +1,7 @@
 """Reading what is to be kept, after the decision: bodies, then attachments straight into the blob store."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from mailboxes.provider.errors import ItemGone, ItemUnreadable, Scope, Unavailable
@@ -8,7 +9,7 @@ from mailboxes.provider.port import AttachmentBytes, AttachmentInfo, AttachmentK
 from tracking import blobs
 from tracking.fetched import Fetched, StoredAttachment
 from tracking.sync.facts import Reason
-from tracking.sync.plan import Action, Fail, Plan, Track
+from tracking.sync.plan import Action, Fail, Link, Plan, Refuse, Track
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -64,24 +65,34 @@ def fetch(provider: MailProvider, plan: Plan, *, beat: Callable[[], None]) -> tu
 
     Raises `Unavailable` with code `disk_full` when the blob store takes no more: nothing of the page is stored then.
     """
-    tracks = [action for action in plan.actions if isinstance(action, Track)]
-    ids = [track.envelope.item_id for track in tracks]
+    wanted = [action for action in plan.actions if isinstance(action, Track | Link) and _needs_content(action)]
+    ids = [action.envelope.item_id for action in wanted]
     answers = dict(_answers(provider.contents, ids, _CONTENTS_AT_ONCE, beat))
     fetched = {item_id: Fetched(answer) for item_id, answer in answers.items() if isinstance(answer, Content)}
-    _fetch_attachments(provider, fetched, beat=beat)
+    # Read to be compared only: should it be another message, its mailbox keeps nothing of it.
+    compared = {a.envelope.item_id for a in wanted if isinstance(a, Link) and isinstance(a.otherwise, Refuse)}
+    _fetch_attachments(provider, fetched, compared=compared, beat=beat)
+    _settle(fetched)
     answers |= _gone_meanwhile(provider, fetched, beat=beat)
     failed: dict[str, Fail] = {}
-    for track in tracks:
-        item_id = track.envelope.item_id
+    for action in wanted:
+        item_id = action.envelope.item_id
         answer = answers[item_id]
         if isinstance(answer, ItemUnreadable):
-            failed[item_id] = Fail(item_id, track.envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail)
-    actions = [failed.get(a.envelope.item_id, a) if isinstance(a, Track) else a for a in plan.actions]
+            failed[item_id] = Fail(item_id, action.envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail)
+    actions = [failed.get(a.envelope.item_id, a) if isinstance(a, Track | Link) else a for a in plan.actions]
     return actions, fetched
 
 
-def _fetch_attachments(provider: MailProvider, fetched: dict[str, Fetched], *, beat: Callable[[], None]) -> None:
+def _needs_content(action: Track | Link) -> bool:
+    return isinstance(action, Track) or action.otherwise is not None
+
+
+def _fetch_attachments(
+    provider: MailProvider, fetched: dict[str, Fetched], *, compared: AbstractSet[str], beat: Callable[[], None]
+) -> None:
     wanted = [info for item in fetched.values() for info in item.content.attachments]
+    keep = {info.id: item_id not in compared for item_id, item in fetched.items() for info in item.content.attachments}
     stored: dict[str, StoredAttachment] = {
         info.id: StoredAttachment(info, missing="not_a_file")
         for info in wanted
@@ -98,7 +109,8 @@ def _fetch_attachments(provider: MailProvider, fetched: dict[str, Fetched], *, b
             if isinstance(answer, ItemUnreadable):
                 stored[info.id] = StoredAttachment(info, missing=answer.code)
             else:
-                stored[info.id] = StoredAttachment(info, sha256=_put(answer.data), size=len(answer.data))
+                digest = _put(answer.data) if keep[info.id] else blobs.digest(answer.data)
+                stored[info.id] = StoredAttachment(info, sha256=digest, size=len(answer.data))
     for item_id, item in fetched.items():
         if item.content.attachments:
             fetched[item_id] = Fetched(item.content, tuple(stored[info.id] for info in item.content.attachments))
@@ -121,8 +133,19 @@ def _put(data: bytes) -> str:
     try:
         return blobs.put(data)
     except OSError as error:
-        # Our own disk, not the mail server; the page is read again once there is room.
-        raise Unavailable(str(error), code="disk_full", scope=Scope.MAILBOX) from error
+        raise _disk_full(error) from error
+
+
+def _settle(fetched: Mapping[str, Fetched]) -> None:
+    try:
+        blobs.settle(each.sha256 for item in fetched.values() for each in item.attachments if each.sha256)
+    except OSError as error:
+        raise _disk_full(error) from error
+
+
+def _disk_full(error: OSError) -> Unavailable:
+    """Our own disk, not the mail server; the page is read again once there is room."""
+    return Unavailable(str(error), code="disk_full", scope=Scope.MAILBOX)
 
 
 def _groups(infos: Sequence[AttachmentInfo]) -> Iterator[list[AttachmentInfo]]:

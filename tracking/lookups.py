@@ -10,6 +10,7 @@ from mailboxes.models import Folder, Mailbox
 from mailboxes.provider.port import Envelope
 from security.access import visible
 from security.models import User
+from tracking import copies
 from tracking.models import Account, Activity, Case, Contact, Holder, ItemDecision, Lead
 from tracking.models.activity import RecordKind
 from tracking.sync import identity
@@ -56,6 +57,11 @@ def known_items(folder: Folder, item_ids: Iterable[str]) -> dict[str, KnownItem]
 def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
     """Return what is known of the messages themselves: tracked ones they are or answer, records, colleagues."""
     keys = {key for envelope in envelopes for key in message_keys(envelope, mailbox.pk)}
+    own = {
+        key
+        for envelope in envelopes
+        for key in (identity.message_key(envelope, mailbox.pk), identity.own_key(envelope, mailbox.pk))
+    }
     conversations = {key for envelope in envelopes if (key := identity.conversation_key(envelope))}
     addresses = {
         key
@@ -64,7 +70,7 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         if (key := address_key(person))
     }
     return Known(
-        activities=_activities(mailbox, keys),
+        activities=_activities(mailbox, keys | own, own),
         conversations=_conversations(conversations),
         records=_records(mailbox.owner, addresses),
         internal=_colleagues(addresses),
@@ -76,15 +82,16 @@ def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:
     return (identity.message_key(envelope, mailbox_id), *identity.parent_keys(envelope))
 
 
-def _known(row: dict[str, Any], mailboxes: frozenset[int] = frozenset()) -> KnownActivity:
+def _known(row: dict[str, Any], mailboxes: frozenset[int] = frozenset(), *, concerned: bool = False) -> KnownActivity:
     regarding = RecordRef(row["regarding_kind"], row["regarding_id"]) if row["regarding_kind"] else None
-    return KnownActivity(row["message_key"], row["id"], regarding, mailboxes)
+    return KnownActivity(row["message_key"], row["id"], regarding, mailboxes, concerned)
 
 
 _FIELDS = ("id", "message_key", "regarding_kind", "regarding_id")
 
 
-def _activities(mailbox: Mailbox, keys: set[str]) -> dict[str, KnownActivity]:
+def _activities(mailbox: Mailbox, keys: set[str], own: set[str]) -> dict[str, KnownActivity]:
+    """Return the tracked messages of the keys; `own` are those of the messages themselves, not of what they answer."""
     rows = list(Activity.objects.filter(message_key__in=keys).values(*_FIELDS))
     held = set(
         Holder.objects.filter(
@@ -92,7 +99,11 @@ def _activities(mailbox: Mailbox, keys: set[str]) -> dict[str, KnownActivity]:
         ).values_list("activity_id", flat=True)
     )
     here = frozenset({mailbox.pk})
-    return {row["message_key"]: _known(row, here if row["id"] in held else frozenset()) for row in rows}
+    near = copies.concerned(mailbox, (row["id"] for row in rows if row["message_key"] in own))
+    return {
+        row["message_key"]: _known(row, here if row["id"] in held else frozenset(), concerned=row["id"] in near)
+        for row in rows
+    }
 
 
 def _conversations(keys: set[str]) -> dict[str, KnownActivity]:

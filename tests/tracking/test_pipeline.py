@@ -1,6 +1,7 @@
 """The engine over a mail system in memory: what one run does, page by page."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import DataError
@@ -18,6 +19,8 @@ from mailboxes.provider.memory import File, MemoryServer
 from mailboxes.provider.memory.provider import MemoryProvider
 from mailboxes.provider.port import AttachmentKind
 from mailboxes.states import Track
+from security.access import visible
+from security.models import User
 from tests.tracking.office import Office
 from tracking import blobs, pipeline
 from tracking.apply import LeaseLost
@@ -26,6 +29,7 @@ from tracking.models import (
     Attachment,
     Case,
     Contact,
+    EmailBody,
     Holder,
     ItemDecision,
     ItemFailure,
@@ -34,6 +38,7 @@ from tracking.models import (
     Thread,
 )
 from tracking.preview import preview
+from tracking.sync.facts import Known
 
 pytestmark = pytest.mark.django_db
 
@@ -605,3 +610,115 @@ def test_a_preview_counts_what_a_run_would_do_and_writes_nothing(office):
     assert office.server.calls[anna.address, "contents"] == 0
     done = office.sync(anna)
     assert (done.tracked, done.updated, done.refused, done.quarantined) == (1, 1, seen.refused, 1)
+
+
+def _outsider(office, track=Track.ALL):
+    """Add somebody who takes no part in anybody's mail and may read only what is theirs."""
+    User.objects.create_user("mallory")
+    return office.mailbox("mallory", track)
+
+
+def _secret(office, address, **fields):
+    return office.server.deliver(
+        address,
+        message_id="<offer@customer.example>",
+        sender="kim@customer.example",
+        to=[address],
+        subject="Offer",
+        **{"text": "The price is 4,000", **fields},
+    )
+
+
+def _late(monkeypatch):
+    """Have the plan made as if nothing were tracked yet: another mailbox overtakes it before it is stored."""
+    monkeypatch.setattr(pipeline, "known_messages", lambda mailbox, envelopes: Known())
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_whoever_knows_a_message_id_does_not_get_to_read_the_message(office, monkeypatch, overtaken):
+    anna, mallory = office.mailbox("anna"), _outsider(office)
+    _secret(office, anna.address, files=(File("price.pdf", b"4,000"),))
+    office.sync(anna)
+    forged = {"text": "Let me see", "files": ()}
+    for _copy in range(2):
+        _secret(office, mallory.address, **forged)
+    if overtaken:
+        _late(monkeypatch)
+    report = office.sync(mallory)
+    assert (report.tracked, report.updated) == (1, 1)
+    mine = visible(mallory.owner, Activity).get()
+    assert mine.body.text == "Let me see"
+    assert visible(mallory.owner, EmailBody).get().activity == mine
+    assert not visible(mallory.owner, Attachment).exists()
+    assert {p.activity_id for p in visible(mallory.owner, Participant)} == {mine.pk}
+    assert set(ItemDecision.objects.filter(mailbox=mallory).values_list("activity", flat=True)) == {mine.pk}
+    # Found again as what it is: a third copy, in a later run, is the outsider's own as well.
+    _secret(office, mallory.address, **forged)
+    assert office.sync(mallory).updated == 1
+    assert visible(mallory.owner, Activity).get() == mine
+
+
+@pytest.mark.parametrize("forged", [{"text": "Almost"}, {"files": ()}, {"files": (File("price.pdf", b"9"),)}])
+def test_every_part_of_the_content_counts_in_telling_copies_apart(office, forged):
+    anna, mallory = office.mailbox("anna"), _outsider(office)
+    right = {"text": "See attached", "files": (File("price.pdf", b"4,000"),)}
+    _secret(office, anna.address, **right)
+    office.sync(anna)
+    _secret(office, mallory.address, **{**right, **forged})
+    assert office.sync(mallory).tracked == 1
+    assert Activity.objects.count() == 2
+
+
+def test_another_message_under_a_used_id_gets_the_answer_of_its_mailbox(office, settings):
+    anna, mallory = office.mailbox("anna"), _outsider(office, Track.REPLIES)
+    _secret(office, anna.address)
+    office.sync(anna)
+    _secret(office, mallory.address, text="Let me see", files=(File("mine.pdf", b"mine"),))
+    assert dict(office.sync(mallory).refused) == {"not_a_reply": 1}
+    assert not visible(mallory.owner, Activity).exists()
+    assert ItemDecision.objects.get(mailbox=mallory).activity is None
+    # It was read to be compared, and nothing of it stays.
+    assert office.server.calls[mallory.address, "attachments"] == 1
+    assert not list(Path(settings.BLOB_ROOT).rglob("*"))
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_a_member_of_a_distribution_list_holds_the_same_message(office, monkeypatch, overtaken):
+    anna, member = office.mailbox("anna"), _outsider(office)
+    item = _secret(office, anna.address, files=(File("price.pdf", b"4,000"),))
+    office.sync(anna)
+    office.server.copy(item, member.address)
+    if overtaken:
+        _late(monkeypatch)
+    report = office.sync(member)
+    assert (report.tracked, report.updated) == (0, 1)
+    assert visible(member.owner, Activity).get() == Activity.objects.get()
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_who_is_named_in_a_message_holds_it_whatever_the_way_did_to_its_text(office, monkeypatch, overtaken):
+    anna, ben = office.mailbox("anna"), _outsider(office)
+    people = {"to": ["kim@customer.example", ben.address.upper()], "message_id": "<offer@customer.example>"}
+    office.server.deliver(anna.address, "sent", sender=anna.address, text="Offer", **people)
+    office.sync(anna)
+    office.server.deliver(ben.address, sender=anna.address, text="Offer [checked for viruses]", **people)
+    if overtaken:
+        _late(monkeypatch)
+    assert office.sync(ben).updated == 1
+    if not overtaken:
+        assert office.server.calls[ben.address, "contents"] == 0
+    assert visible(ben.owner, Activity).get() == Activity.objects.get()
+
+
+def test_a_copy_that_cannot_be_read_out_proves_nothing_and_is_tried_again(office):
+    anna, mallory = office.mailbox("anna"), _outsider(office)
+    item = _secret(office, anna.address)
+    office.sync(anna)
+    copy = office.server.copy(item, mallory.address)
+    office.server.fail_item(copy, ItemUnreadable(), methods=["contents"])
+    assert office.sync(mallory).quarantined == 1
+    assert not visible(mallory.owner, Activity).exists()
+    office.server.heal()
+    office.now += timedelta(hours=1)
+    assert office.sync(mallory).updated == 1
+    assert visible(mallory.owner, Activity).exists()

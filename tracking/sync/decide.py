@@ -52,12 +52,23 @@ def correlate(envelope: Envelope, known: Known) -> Correlated | None:
     return None
 
 
+def existing(envelope: Envelope, *, rules: Rules, known: Known) -> KnownActivity | None:
+    """Return the tracked message that this one seems to be a copy of."""
+    keys = (identity.own_key(envelope, rules.mailbox_id), identity.message_key(envelope, rules.mailbox_id))
+    return next((known.activities[key] for key in keys if key in known.activities), None)
+
+
 def decide(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
     """Return what is to become of the message; `sent` says that it lies in a folder of sent mail."""
-    existing = known.activities.get(identity.message_key(envelope, rules.mailbox_id))
-    if existing is not None:
-        duplicate = rules.mailbox_id in existing.mailboxes
+    activity = existing(envelope, rules=rules, known=known)
+    if activity is not None:
+        duplicate = rules.mailbox_id in activity.mailboxes
         return Verdict(Outcome.UPDATED, Reason.DUPLICATE_IN_MAILBOX if duplicate else Reason.ALREADY_TRACKED)
+    return promote(envelope, sent=sent, rules=rules, known=known, found=found)
+
+
+def promote(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
+    """Return the answer for a message that is not tracked yet."""
     if refusal := _never(envelope) or _excluded(envelope, sent=sent, rules=rules, known=known):
         return Verdict(Outcome.REFUSED, refusal)
     return _by_option(envelope, sent=sent, rules=rules, known=known, found=found)

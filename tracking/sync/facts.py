@@ -85,12 +85,16 @@ class KnownItem:
 
 @dataclass(frozen=True, slots=True)
 class KnownActivity:
-    """A tracked message. `id` is None while it is only planned, on this page; `message_key` then names it."""
+    """A tracked message. `id` is None while it is only planned, on this page; `message_key` then names it.
+
+    `concerned`: the mailbox that is synced holds it already or is named in it (`tracking.copies`).
+    """
 
     message_key: str
     id: int | None = None
     regarding: RecordRef | None = None
     mailboxes: frozenset[int] = frozenset()
+    concerned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ def message_key(envelope: Envelope, mailbox_id: int) -> str:
     return _digest("item-id", str(mailbox_id), envelope.item_id)
 
 
+def own_key(envelope: Envelope, mailbox_id: int) -> str:
+    """Return the key of a message that only borrows its Message-ID from another one (`tracking.copies`)."""
+    bare = bare_message_id(envelope.message_id)
+    return _digest("own", str(mailbox_id), bare) if bare else message_key(envelope, mailbox_id)
+
+
 def conversation_key(envelope: Envelope) -> str:
     """Return the key of the message's conversation, or ""."""
     return _digest("conversation", envelope.conversation_id) if envelope.conversation_id else ""

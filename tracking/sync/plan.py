@@ -13,7 +13,7 @@ from typing import Final, Literal
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import Change, ChangeKind, Envelope
 from tracking.sync import identity
-from tracking.sync.decide import Correlated, address_key, colleague, correlate, decide
+from tracking.sync.decide import Correlated, Verdict, address_key, colleague, correlate, decide, existing, promote
 from tracking.sync.facts import Known, KnownActivity, KnownItem, Outcome, Reason, RecordRef, Rules
 
 _READ: Final = "read"
@@ -46,11 +46,16 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The message is tracked already: note that this item is a copy of it."""
+    """The message is tracked already: note that this item is a copy of it.
+
+    `otherwise`: what becomes of it should its content show that it is another message under the same Message-ID
+    (`tracking.copies`). None: the mailbox is known to be concerned with the message.
+    """
 
     envelope: Envelope
     message_key: str
     reason: Reason
+    otherwise: "Track | Refuse | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ def plan_page(
                 action.message_key,
                 regarding=action.found.activity.regarding if action.found else None,
                 mailboxes=frozenset({rules.mailbox_id}),
+                concerned=True,
             )
             activities[action.message_key] = tracked
             if key := identity.conversation_key(envelope):
@@ -193,9 +199,28 @@ def plan_page(
 def _plan_one(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Action:
     found = correlate(envelope, known)
     verdict = decide(envelope, sent=sent, rules=rules, known=known, found=found)
-    key = identity.message_key(envelope, rules.mailbox_id)
-    if verdict.outcome is Outcome.UPDATED:
-        return Link(envelope, key, verdict.reason)
+    activity = existing(envelope, rules=rules, known=known)
+    if activity is None:
+        key = identity.message_key(envelope, rules.mailbox_id)
+        return _promoted(envelope, verdict, key, sent=sent, rules=rules, known=known, found=found)
+    if activity.concerned:
+        return Link(envelope, activity.message_key, verdict.reason)
+    alone = promote(envelope, sent=sent, rules=rules, known=known, found=found)
+    own = identity.own_key(envelope, rules.mailbox_id)
+    otherwise = _promoted(envelope, alone, own, sent=sent, rules=rules, known=known, found=found)
+    return Link(envelope, activity.message_key, verdict.reason, otherwise)
+
+
+def _promoted(
+    envelope: Envelope,
+    verdict: Verdict,
+    key: str,
+    *,
+    sent: bool,
+    rules: Rules,
+    known: Known,
+    found: Correlated | None,
+) -> Track | Refuse:
     if verdict.outcome is Outcome.REFUSED:
         return Refuse(envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason)
     outgoing = sent or (
