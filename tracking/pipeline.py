@@ -7,6 +7,7 @@ once an hour all of them are, as a safety net. Nothing here sleeps or retries a 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import F
 
 from mailboxes.models import Folder, Mailbox, Run
@@ -31,6 +32,14 @@ FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
 # What the server tells of a folder; everything else in its row is ours.
 _TOLD = ("name", "role", "parent_id_at_provider", "total", "gone_at")
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
+
+# Written out, since putting the statement together costs more than sending it.
+_NOTHING_NEW = """
+UPDATE mailboxes_folder f
+SET cursor = %s, counters = %s, more = false, attempts = 0, careful = 0, issue_code = '', synced_at = %s
+FROM mailboxes_run r
+WHERE f.id = %s AND r.id = %s AND r.mailbox_id = f.mailbox_id AND r.finished_at IS NULL
+"""
 
 Clock = Callable[[], datetime]
 
@@ -197,18 +206,19 @@ class _Session:
             Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
 
     def _read_page(self, folder: Folder) -> tuple[ChangePage, int]:
-        """Count the attempt, then read the next page; an expired cursor begins a new listing (design §6)."""
+        """Read which items the next page has and count the attempt; an expired cursor begins a new listing (design §6).
+
+        Ids alone, as many as were asked for, end no worker: what counts is an attempt at the items behind them. Without
+        counters most pages have none, and then there is nothing to write.
+        """
         if folder.attempts >= _PAGE_ATTEMPTS and not folder.careful:
             folder.attempts, folder.careful = 0, PAGE_ITEMS
-        folder.attempts += 1
-        Folder.objects.filter(pk=folder.pk).update(attempts=folder.attempts, careful=folder.careful)
         limit = 1 if folder.careful else PAGE_ITEMS
-        try:
-            page = self._changes(folder, limit)
-        except ProviderError:
-            self._attempt_was_honest(folder)
-            raise
+        page = self._changes(folder, limit)
         self.report.reached_server = True
+        if page.changes:
+            folder.attempts += 1
+            Folder.objects.filter(pk=folder.pk).update(attempts=folder.attempts, careful=folder.careful)
         return page, limit
 
     def _changes(self, folder: Folder, limit: int) -> ChangePage:
@@ -248,18 +258,10 @@ class _Session:
 
     def _nothing_new(self, folder: Folder, cursor: str, counters: str) -> None:
         """End a folder with an empty last page in one statement: without counters that is what most runs consist of."""
-        held = Folder.objects.filter(pk=folder.pk, mailbox__runs=self.run, mailbox__runs__finished_at=None)
-        ended = held.update(
-            cursor=cursor,
-            counters=counters,
-            more=False,
-            attempts=0,
-            careful=0,
-            issue_code="",
-            synced_at=self.clock(),
-        )
-        if not ended:
-            raise LeaseLost
+        with connection.cursor() as database:
+            database.execute(_NOTHING_NEW, [cursor, counters, self.clock(), folder.pk, self.run.pk])
+            if not database.rowcount:
+                raise LeaseLost
 
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
         items = known_items(folder, {change.item_id for change in page.changes})

@@ -90,9 +90,9 @@ class Mailbox(models.Model):
 class Folder(models.Model):
     """A folder of a mailbox, bound to the folder's id (survives rename and move), with the cursor of a followed one.
 
-    `attempts` counts pages begun and not ended since the last page that was stored: it is written before a page is
-    read, so that an item that kills its worker is found and set aside; `careful` is how many items are then still to
-    be read one by one.
+    `attempts` counts pages begun and not ended since the last page that was stored: it is written before a page's
+    items are read, so that an item that kills its worker is found and set aside; `careful` is how many items are then
+    still to be read one by one.
     `listing_before` is set while an expired cursor is being replaced: items are then matched by stable keys.
     """
 
