@@ -1,5 +1,8 @@
 """The blob store: the same bytes once, nothing half-written, a clear error when they are not there."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tracking import blobs
@@ -39,3 +42,36 @@ def test_a_failed_write_leaves_nothing_behind(settings, monkeypatch):
 def test_a_missing_blob_is_an_error():
     with pytest.raises(FileNotFoundError):
         blobs.get("0" * 64)
+
+
+def names_synced(monkeypatch):
+    """Return a list that names what is synced from now on."""
+    synced, sync = [], os.fsync
+
+    def note(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", note)
+    return synced
+
+
+def test_settled_blobs_have_their_names_on_disk_each_folder_once(settings, monkeypatch):
+    synced = names_synced(monkeypatch)
+    digests = [blobs.put(bytes([number])) for number in range(3)]
+    folders = {blobs.path_of(each).parent for each in digests}
+    assert not folders & set(synced)
+    blobs.settle([*digests, *digests])
+    assert sorted(path for path in synced if path.is_dir()) == sorted({*folders, settings.BLOB_ROOT})
+
+
+def test_a_blob_that_another_worker_has_just_written_is_settled_too(monkeypatch):
+    digest = blobs.put(b"abc")
+    synced = names_synced(monkeypatch)
+    blobs.settle([blobs.put(b"abc")])
+    assert blobs.path_of(digest).parent in synced
+
+
+def test_what_was_never_written_needs_no_settling():
+    blobs.settle([])
+    blobs.settle(["0" * 64])
