@@ -225,7 +225,9 @@ WORKER_MEMORY_MB = env.int("CRMSYNC_WORKER_MEMORY_MB", default=400)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"class": "security.logs.Formatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("CRMSYNC_LOG_LEVEL", default="INFO")},
     "loggers": {

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from security.logs import told
 
 
 class Failed(CommandError):
@@ -117,6 +119,11 @@ class JsonCommand(BaseCommand, ABC):
             gone = Failed(f"The database does not answer: {str(error).strip()}", code="database_gone")
             gone.__cause__ = error
             self._fail(gone, gone.code)
+        except DatabaseError as error:
+            # Its text may quote a row, which is somebody's mail.
+            refused = Failed(f"The database refused what was to be stored: {told(error)}", code="internal_error")
+            refused.__suppress_context__ = True
+            self._fail(refused, refused.code)
         except Exception as error:
             self._document({"error": "internal_error", "message": f"{type(error).__name__}: {error}"})
             raise

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from mailboxes import claims, intents, promise, runs
 from mailboxes.models import Mailbox, Run
+from security.logs import told
 from tracking.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class Complaints:
         elif now - self._last < COMPLAINT_SECONDS:
             return
         self._last = now
-        log.error("Nothing can be dispatched for %d s now: %s", now - self._since, error)
+        log.error("Nothing can be dispatched for %d s now: %s", now - self._since, told(error))
 
     def worked(self) -> None:
         """Note that everything is well."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 from rq import get_current_job
@@ -29,6 +29,7 @@ from mailboxes.provider.port import MailProvider
 from mailboxes.report import RunReport
 from mailboxes.runs import Done
 from mailboxes.states import Intent, Trigger
+from security.logs import told
 from security.secrets import SecretUnreadable
 from tracking import pipeline
 from tracking.apply import LeaseLost
@@ -61,7 +62,11 @@ def sync_batch(run_ids: list[int]) -> None:
     """Sync the mailboxes of these runs, one after the other. Runs that are not ours to begin (any more) are skipped."""
     job = get_current_job()
     worker = (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
-    Batch(run_ids, worker=worker, clock=timezone.now).work()
+    try:
+        Batch(run_ids, worker=worker, clock=timezone.now).work()
+    except DatabaseError as error:
+        # The queue logs and keeps what leaves a job, text and all.
+        raise type(error)(told(error)) from None
 
 
 class Batch:

@@ -431,7 +431,7 @@ def test_the_loop_outlives_database_and_queue_and_says_so_every_ten_seconds(capl
         serve(script, script, sleep=script.sleep, monotonic=lambda: script.now, stopped=lambda: not script.script)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 7
-    assert said[0] == "Nothing can be dispatched for 0 s now: no database"
+    assert said[0] == "Nothing can be dispatched for 0 s now: OperationalError: no database"
     assert said[-1] == "Dispatching again after 60 s"
     assert script.now == pytest.approx(63, abs=1)
 
