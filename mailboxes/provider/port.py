@@ -78,6 +78,18 @@ class ChangePage:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Some of the items that lie in a folder, each told as if it had just been created.
+
+    `offset` is where the next part begins, None at the end. Read part by part while items leave the folder, a listing
+    may skip some: it is for counting and checking; what must not be missed is read by `changes`.
+    """
+
+    changes: tuple[Change, ...]
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """An SMTP address as the message gives it (not lower-cased) and the display name beside it; both may be empty."""
 
@@ -187,6 +199,17 @@ class MailProvider(Protocol):
 
     def changes(self, folder_id: str, cursor: str | None, limit: int) -> ChangePage:
         """Return at most `limit` changes after `cursor`; raises `CursorExpired`, `FolderGone`."""
+        ...
+
+    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
+        """Return at most `limit` of the items in a folder from `offset` on, oldest first; raises `FolderGone`."""
+        ...
+
+    def find(self, message_id: str, folder_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (folder id, item id) of the items in these folders that have a Message-ID, a few of each at most.
+
+        A folder that is gone or out of reach is passed over.
+        """
         ...
 
     def envelopes(self, item_ids: Sequence[str]) -> list[Envelope | ItemUnreadable]:

@@ -30,6 +30,7 @@ from mailboxes.provider.port import (
     Envelope,
     FolderInfo,
     FolderRole,
+    Listing,
     ServerFacts,
 )
 
@@ -40,6 +41,9 @@ CONTENTS_AT_ONCE: Final = 25
 ATTACHMENTS_AT_ONCE: Final = 20
 ATTACHMENT_BYTES_AT_ONCE: Final = 4_000_000
 FOLDERS_AT_ONCE: Final = 500
+LISTED_AT_ONCE: Final = 1000  # what Exchange allows unless its throttling policy says otherwise
+SEARCHED_AT_ONCE: Final = 50
+COPIES: Final = 10
 CHANGES_AT_ONCE: Final = 512  # the schema's limit
 
 # One item can cause these for all that were asked for with it.
@@ -137,6 +141,37 @@ class EwsProvider:
             if not state or (more and state == cursor):
                 raise soap.NotAnAnswer("the server gave no new cursor")
             return ChangePage(changes, state, more)
+
+    # -- what lies where
+
+    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
+        """Return at most `limit` of the items in a folder from `offset` on, oldest first; raises `FolderGone`."""
+        body = operations.find_items(folder_id, offset=offset, limit=max(1, min(limit, LISTED_AT_ONCE)))
+        with self._translated():
+            try:
+                message = answers.only(self._call(body), "FindItem")
+            except soap.Refusal as refusal:
+                raise self._about_folder(refusal) from refusal
+            found, following = answers.listed(message)
+            changes = tuple(found)
+            if following is not None and (following <= offset or not changes):
+                raise soap.NotAnAnswer("a listing that does not get on")
+            return Listing(changes, following)
+
+    def find(self, message_id: str, folder_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return folder and item id of the items in these folders that have a Message-ID."""
+        found: list[tuple[str, str]] = []
+        for start in range(0, len(folder_ids), SEARCHED_AT_ONCE):
+            part = folder_ids[start : start + SEARCHED_AT_ONCE]
+            with self._translated():
+                element = self._call(operations.find_message(message_id, part, limit=COPIES))
+                for folder, message in zip(part, self._expect(element, "FindItem", len(part)), strict=True):
+                    refusal = soap.refusal(message)
+                    if refusal is None:
+                        found += [(folder, each.item_id) for each in answers.listed(message)[0]]
+                    elif not isinstance(error := self._about_folder(refusal), FolderGone):
+                        raise error
+        return found
 
     # -- items
 

@@ -37,6 +37,7 @@ _TOTAL: Final = f"{T}TotalCount"
 _EXTENDED: Final = f"{T}ExtendedProperty"
 _FIELD: Final = f"{T}ExtendedFieldURI"
 _VALUE: Final = f"{T}Value"
+_ITEM_ID: Final = f"{T}ItemId"
 _KINDS: Final = {
     f"{T}FileAttachment": AttachmentKind.FILE,
     f"{T}ItemAttachment": AttachmentKind.ITEM,
@@ -133,6 +134,18 @@ def _number(tag: str) -> int:
 
 
 # -- changes ----------------------------------------------------------------------------------------------------------
+
+
+def listed(message: etree._Element) -> tuple[Iterator[Change], int | None]:
+    """Return the items in a response message of FindItem, and where the next page begins; None after the last."""
+    root = message.find(_ROOT_FOLDER)
+    if root is None:
+        raise NotAnAnswer("an answer to FindItem without a folder")
+    ids = (each for items in root.iterchildren(f"{T}Items") for item in items for each in item.iterchildren(_ITEM_ID))
+    offset = root.get("IndexedPagingOffset", "")
+    last = root.get("IncludesLastItemInRange", "true") == "true" or not offset.isdecimal()
+    found = (Change(ChangeKind.CREATED, each.get("Id", ""), each.get("ChangeKey", "")) for each in ids)
+    return found, None if last else int(offset)
 
 
 def changes(message: etree._Element) -> Iterator[Change]:

@@ -106,6 +106,28 @@ def find_folder(parent: str, properties: str, *, offset: int, limit: int) -> str
     )
 
 
+def find_items(folder: str, *, offset: int, limit: int) -> str:
+    """Return a request for a page of the items that lie in a folder: ids only, oldest first, so that new ones come last."""
+    return (
+        f'{_FIND_ITEM}<m:IndexedPageItemView MaxEntriesReturned="{limit}" Offset="{offset}" BasePoint="Beginning"/>'
+        f'<m:SortOrder><t:FieldOrder Order="Ascending">{_field("item:DateTimeReceived")}</t:FieldOrder></m:SortOrder>'
+        f"<m:ParentFolderIds>{folder_id(folder)}</m:ParentFolderIds></m:FindItem>"
+    )
+
+
+def find_message(message_id: str, folders: Sequence[str], *, limit: int) -> str:
+    """Return a request for the ids of the items in each of the folders that have a Message-ID."""
+    return (
+        f'{_FIND_ITEM}<m:IndexedPageItemView MaxEntriesReturned="{limit}" Offset="0" BasePoint="Beginning"/>'
+        f"<m:Restriction><t:IsEqualTo>{_field('message:InternetMessageId')}<t:FieldURIOrConstant>"
+        f"<t:Constant Value={quoteattr(message_id)}/></t:FieldURIOrConstant></t:IsEqualTo></m:Restriction>"
+        f"<m:ParentFolderIds>{''.join(map(folder_id, folders))}</m:ParentFolderIds></m:FindItem>"
+    )
+
+
+_FIND_ITEM: Final = '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
+
+
 def sync_folder_items(folder: str, cursor: str | None, limit: int) -> str:
     """Return a request for the next changes: ids only, since every property costs the server a call of its own."""
     state = f"<m:SyncState>{escape(cursor)}</m:SyncState>" if cursor else ""

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
 from mailboxes.provider.memory.mail import content, envelope
@@ -12,15 +13,19 @@ from mailboxes.provider.port import (
     AttachmentBytes,
     AttachmentInfo,
     AttachmentKind,
+    Change,
+    ChangeKind,
     ChangePage,
     Content,
     Envelope,
     FolderInfo,
     FolderRole,
+    Listing,
 )
 from mailboxes.provider.text import clean
 
 Answer = TypeVar("Answer")
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryProvider:
@@ -74,6 +79,35 @@ class MemoryProvider:
             return mailbox.folders[folder_id].page(cursor, limit)
 
         return self._call("changes", work)
+
+    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
+        """Return at most `limit` of the items in a folder from `offset` on; raises `FolderGone`."""
+
+        def work(mailbox: Mailbox) -> Listing:
+            if folder_id not in mailbox.folders:
+                raise FolderGone(f"there is no folder {folder_id}")
+            items = sorted(
+                mailbox.folders[folder_id].items.values(), key=lambda each: each.mail.received_at or _EARLIEST
+            )
+            part = items[offset : offset + limit]
+            end = offset + len(part)
+            told = tuple(Change(ChangeKind.CREATED, each.id, each.change_key) for each in part)
+            return Listing(told, end if end < len(items) else None)
+
+        return self._call("listing", work)
+
+    def find(self, message_id: str, folder_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return folder and item id of the items in these folders that have a Message-ID."""
+
+        def work(mailbox: Mailbox) -> list[tuple[str, str]]:
+            return [
+                (folder.id, item.id)
+                for folder in (mailbox.folders[each] for each in folder_ids if each in mailbox.folders)
+                for item in folder.items.values()
+                if item.mail.message_id == message_id
+            ]
+
+        return self._call("find", work)
 
     def envelopes(self, item_ids: Sequence[str]) -> list[Envelope | ItemUnreadable]:
         """Return the envelopes, an error in the place of each that cannot be read."""

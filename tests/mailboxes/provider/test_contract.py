@@ -1,5 +1,7 @@
 """What every adapter of the port must do (mailboxes/provider/port.py): one suite, every mail system."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mailboxes.provider.errors import CursorExpired, FolderGone, ItemGone, ItemUnreadable
@@ -12,6 +14,7 @@ from mailboxes.provider.port import (
     Content,
     Envelope,
     FolderRole,
+    Listing,
 )
 from tests.mailboxes.provider.worlds import ANA, Letter, Provider, World, folder_of
 
@@ -322,3 +325,60 @@ def test_a_draft_that_is_gone_cannot_be_changed(provider: Provider) -> None:
         provider.delete_draft(item)
     with pytest.raises(ItemGone):
         provider.touch_draft(item)
+
+
+# -- what lies where --------------------------------------------------------------------------------------------------
+
+
+def test_a_listing_names_what_lies_in_a_folder_part_by_part_oldest_first(
+    world: World, provider: Provider, inbox: str
+) -> None:
+    hours = [9, 7, 11, 8, 10]
+    items = {
+        hour: world.deliver(
+            Letter(message_id=f"<{hour}@partner.example>", received=datetime(2026, 3, 2, hour, tzinfo=UTC))
+        )
+        for hour in hours
+    }
+    world.remove(items.pop(11))
+    seen: list[str] = []
+    offset: int | None = 0
+    parts = 0
+    while offset is not None:
+        part = provider.listing(inbox, offset, 3)
+        seen += [each.item_id for each in part.changes]
+        offset = part.offset
+        parts += 1
+    assert (parts, seen) == (2, [items[hour] for hour in sorted(items)])
+
+
+def test_a_listing_tells_the_ids_and_change_keys_that_changes_tell(
+    world: World, provider: Provider, inbox: str
+) -> None:
+    world.deliver(Letter())
+    assert provider.listing(inbox, 0, 10).changes == provider.changes(inbox, None, 10).changes
+
+
+def test_a_listing_of_an_empty_folder_is_empty_and_that_of_a_folder_that_is_gone_fails(
+    world: World, provider: Provider
+) -> None:
+    folder = world.add_folder("Clients")
+    assert provider.listing(folder, 0, 10) == Listing((), None)
+    world.remove_folder(folder)
+    with pytest.raises(FolderGone):
+        provider.listing(folder, 0, 10)
+
+
+def test_a_message_is_found_by_its_message_id_in_the_folders_named(
+    world: World, provider: Provider, inbox: str
+) -> None:
+    clients, gone = world.add_folder("Clients"), world.add_folder("Gone")
+    here = world.deliver(Letter(message_id="<a&b@partner.example>"))
+    there = world.deliver(Letter(message_id="<a&b@partner.example>"), clients)
+    world.deliver(Letter(message_id="<other@partner.example>"))
+    world.remove_folder(gone)
+    found = provider.find("<a&b@partner.example>", [inbox, gone, clients])
+    assert found == [(inbox, here), (clients, there)]
+    assert provider.find("<a&b@partner.example>", [clients]) == [(clients, there)]
+    assert provider.find("<never@partner.example>", [inbox, clients]) == []
+    assert provider.find("<a&b@partner.example>", []) == []
