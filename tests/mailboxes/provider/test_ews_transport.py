@@ -77,6 +77,47 @@ def test_the_second_address_is_tried_when_the_first_does_not_answer(monkeypatch:
     assert tried == ["8.8.8.8", "8.8.4.4"]
 
 
+class _Line:
+    """Stands for a socket: what was sent, each time; `broken` sends nothing."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.sent: list[bytes] = []
+        self.broken = broken
+
+    def settimeout(self, seconds: object) -> None: ...
+
+    def sendall(self, data: bytes) -> None:
+        if self.broken:
+            raise BrokenPipeError
+        self.sent.append(data)
+
+
+def _over(line: _Line) -> Any:
+    adapter = GuardedAdapter(Reach({("localhost", 8080): Allowed(True, True)}), "http://localhost:8080/")
+    connection = adapter.poolmanager.connection_from_url("http://localhost:8080/")._get_conn()
+    connection.sock = line
+    return connection
+
+
+def test_head_and_body_of_a_request_are_sent_at_once() -> None:
+    line = _Line()
+    _over(line).request("POST", "/EWS/Exchange.asmx", body="<é/>".encode(), headers={"Content-Length": "5"})
+    (sent,) = line.sent
+    assert sent.startswith(b"POST /EWS/Exchange.asmx HTTP/1.1\r\n")
+    assert sent.endswith("\r\n\r\n<é/>".encode())
+
+
+def test_a_request_that_could_not_be_sent_leaves_nothing_for_the_next() -> None:
+    connection = _over(_Line(broken=True))
+    with pytest.raises(BrokenPipeError):
+        connection.request("POST", "/", body=b"first")
+    connection.close = lambda: None
+    connection._HTTPConnection__state = "Idle"
+    connection.sock = line = _Line()
+    connection.request("POST", "/", body=b"second")
+    assert [b"first" in each for each in line.sent] == [False]
+
+
 def test_a_proxy_gets_the_same_trust() -> None:
     adapter = GuardedAdapter(Reach({MAIL: Allowed()}), "https://mail.example.com/")
     manager = adapter.proxy_manager_for("http://proxy.example:3128")
