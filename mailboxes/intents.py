@@ -112,3 +112,8 @@ def show_waiting(server: ServerProfile, state: State, error: ProviderError, now:
         Mailbox.objects.filter(pk__in=shown.values("pk")).update(
             state=state, state_since=now, issue_code=error.code, issue_detail=error.detail
         )
+
+
+def is_on(mailbox_id: int) -> bool:
+    """Return whether the mailbox is to be synced, as of now: asked between the pages of a run."""
+    return Mailbox.objects.filter(pk=mailbox_id, intent=Intent.ON).exists()

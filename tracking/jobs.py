@@ -23,6 +23,7 @@ from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
 from mailboxes.connection import open_provider
+from mailboxes.intents import is_on
 from mailboxes.models import Folder, Run, ServerProfile
 from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.port import MailProvider
@@ -170,7 +171,7 @@ class Batch:
             or run.started_at is None
         ):
             return False
-        if self._clock() - run.started_at >= timedelta(seconds=BACKLOG_SECONDS):
+        if self._clock() - run.started_at >= timedelta(seconds=BACKLOG_SECONDS) or not is_on(run.mailbox_id):
             return False
         try:
             return not urgent_work_waits()

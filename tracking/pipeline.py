@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import F
 
+from mailboxes.intents import is_on
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.errors import CursorExpired, FolderGone, MailboxGone, ProviderError, Scope
 from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole, MailProvider
 from mailboxes.report import RunReport
+from mailboxes.states import Intent
 from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.failures import count_attempt, follow_folders, take_due
@@ -182,8 +184,12 @@ class _Session:
             issue_code=error.code, **({"gone_at": self.clock()} if isinstance(error, FolderGone) else {})
         )
 
-    def _time_is_up(self) -> bool:
-        return self.until is not None and self.clock() >= self.until
+    def _gives_way(self) -> bool:
+        """Return whether the run ends between two pages: its time is up, or its mailbox was switched off meanwhile."""
+        if self.until is not None and self.clock() >= self.until:
+            return True
+        # One that was off before is synced because somebody asked for it.
+        return self.mailbox.intent == Intent.ON and not is_on(self.mailbox.pk)
 
     # -- one folder
 
@@ -198,7 +204,7 @@ class _Session:
             folder.refresh_from_db()
             if not page.more:
                 break
-            if self._time_is_up():
+            if self._gives_way():
                 self.report.more = True
                 return
         # Only now: had the run died before, the old counters would have made the next one look again.
@@ -304,7 +310,7 @@ class _Session:
         """Try again what was set aside and is due, giving way after any of them; the attempt is counted before it is made."""
         by_folder = {folder.pk: folder for folder in followed}
         for tried, failure in enumerate(take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock())):
-            if tried and self._time_is_up():
+            if tried and self._gives_way():
                 self.report.more = True
                 return
             count_attempt(failure, self.clock())
