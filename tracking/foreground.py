@@ -15,18 +15,22 @@ from mailboxes.provider.errors import ProviderError
 from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.secrets import SecretUnreadable
+from tracking import leases
 from tracking.faults import SecretLost
 from tracking.pipeline import sync
 
 Clock = Callable[[], datetime]
 
 
-def sync_now(mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0) -> tuple[Run, RunReport]:
+def sync_now(
+    mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0, on_wait: Callable[[Run], object] = lambda _run: None
+) -> tuple[Run, RunReport]:
     """Sync the mailbox in this process and return the settled run with its report.
 
-    A run that a worker is doing is waited for, `wait_s` seconds at most; then `claims.AlreadyRunning` is raised.
+    A run that another process is doing is waited for, `wait_s` seconds at most, after `on_wait` was called with it; then
+    `claims.AlreadyRunning` is raised. One whose process has died on this host is taken over at once.
     """
-    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s)
+    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s, on_wait=on_wait)
     runs.begin(run, f"command {socket.gethostname()} {os.getpid()}", clock())
     beat = _Heartbeat(run, clock)
     try:
@@ -45,14 +49,20 @@ def sync_now(mailbox: Mailbox, *, clock: Clock, wait_s: float = 60.0) -> tuple[R
     return run, report
 
 
-def _claim(mailbox: Mailbox, *, clock: Clock, until: float) -> Run:
+def _claim(
+    mailbox: Mailbox, *, clock: Clock, until: float, on_wait: Callable[[Run], object] = lambda _run: None
+) -> Run:
+    waiting = False
     while True:
         try:
             run = claims.claim_one(mailbox, Trigger.COMMAND, "", clock())
-        except claims.AlreadyRunning:
+        except claims.AlreadyRunning as error:
             # Where no dispatcher runs, nobody else ends the run of a process that died.
-            if runs.abandon_stale(clock()):
+            if runs.abandon_stale(clock()) or leases.abandon_dead(error.run, clock()):
                 continue
+            if not waiting:
+                waiting = True
+                on_wait(error.run)
             if time.monotonic() >= until:
                 raise
             time.sleep(0.5)

@@ -130,9 +130,9 @@ def test_a_mailbox_that_a_worker_has_is_waited_for_and_then_named(office, monkey
     anna = office.mailbox("anna")
     claim_one(anna, Trigger.SCHEDULE, "sync", timezone.now())
     monkeypatch.setattr(
-        sync_mailbox, "sync_now", lambda mailbox, clock: foreground.sync_now(mailbox, clock=clock, wait_s=0.6)
+        sync_mailbox, "sync_now", lambda mailbox, **rest: foreground.sync_now(mailbox, **{**rest, "wait_s": 0.6})
     )
-    with pytest.raises(Failed, match="being synced by a worker") as error:
+    with pytest.raises(Failed, match="being synced by a job that waits for a worker") as error:
         run("sync_mailbox", anna.address)
     assert error.value.code == "already_running"
 

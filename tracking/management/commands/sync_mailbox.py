@@ -1,7 +1,9 @@
 """`manage.py sync_mailbox ADDRESS`: one sync in the foreground, to the end of what is there; or what one would do."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
@@ -13,6 +15,7 @@ from mailboxes.report import RunReport
 from mailboxes.schedule import in_words
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand
+from tracking import leases
 from tracking.foreground import sync_now
 from tracking.preview import preview
 
@@ -54,14 +57,18 @@ class Command(JsonCommand):
 
     def _sync(self, mailbox: Mailbox) -> None:
         try:
-            run, report = sync_now(mailbox, clock=timezone.now)
+            with leases.shown_alive():
+                run, report = sync_now(mailbox, clock=timezone.now, wait_s=leases.patience_s(), on_wait=self._wait)
         except AlreadyRunning as error:
             raise Failed(
-                f"{mailbox.address} is being synced by a worker since {error.run.claimed_at:%H:%M:%S} UTC. "
+                f"{mailbox.address} is being synced by {_holder(error.run)}. "
                 "Nothing was done here; try again when that run has ended (sync_status shows it).",
                 code="already_running",
             ) from error
         self._tell(mailbox, report, {"run": run.pk, **_next(run)})
+
+    def _wait(self, run: Run) -> None:
+        self.note(f"Waiting: the mailbox is being synced by {_holder(run)}.")
 
     def _tell(self, mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> None:
         document = {"address": mailbox.address, **counts(report), **more}
@@ -76,6 +83,16 @@ class Command(JsonCommand):
                 "What was stored before stays; the next sync goes on there. check_mailbox shows what to do.",
                 code=report.error.code,
             )
+
+
+def _holder(run: Run) -> str:
+    """Return who has the run, since when, and until when at most if there is no further sign of life."""
+    until = run.heartbeat_at + timedelta(seconds=settings.LEASE_SECONDS)
+    who = f"'{run.worker}'" if run.worker else "a job that waits for a worker"
+    return (
+        f"{who} since {run.claimed_at:%H:%M:%S} UTC; without a further sign of life its lease ends at "
+        f"{until:%H:%M:%S} UTC at the latest"
+    )
 
 
 def counts(report: RunReport) -> dict[str, Any]:
