@@ -16,7 +16,7 @@ from security.commands import Failed
 from security.secrets import SecretUnreadable
 from tests.tracking.office import Office
 from tracking import foreground, status
-from tracking.management.commands import sync_mailbox
+from tracking.management.commands import sync_mailbox, sync_status
 from tracking.models import Activity
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +158,7 @@ def test_sync_status_counts(office, monkeypatch):
     assert document["queues"] == {"immediate": 0, "sync": 0, "bulk": 0, "maintenance": 0}
     out = StringIO()
     call_command("sync_status", stdout=out)
-    assert "1 activities" in out.getvalue()
+    assert "1 activity\n" in out.getvalue()
 
     def gone(name):
         raise RedisGone
@@ -176,3 +176,22 @@ def test_a_secret_that_cannot_be_decrypted_is_named(office, monkeypatch):
     monkeypatch.setattr(foreground, "open_provider", unreadable)
     with pytest.raises(Failed, match="CRMSYNC_ENCRYPTION_KEYS"):
         run("sync_mailbox", anna.address)
+
+
+@pytest.mark.parametrize(
+    ("tracked", "gaps", "said"),
+    [
+        (0, 2, ["0 activities", "of 2 gaps,"]),
+        (1, 1, ["1 activity\n", "of 1 gap,"]),
+        (2, 3, ["2 activities", "3 gaps,"]),
+    ],
+)
+def test_sync_status_counts_in_words(monkeypatch, tracked, gaps, said):
+    numbers = {
+        "mailboxes": 1, "by_state": {}, "tracked": tracked, "due": 0, "running": 0, "late": 0, "queues": {},
+        "promise": {"1h": {"kept": 1, "gaps": gaps, "open_late": 0, "ratio": 1.0}},
+    }  # fmt: skip
+    monkeypatch.setattr(sync_status, "status", lambda _now: numbers)
+    out = StringIO()
+    call_command("sync_status", stdout=out)
+    assert [words for words in said if words not in out.getvalue()] == []

@@ -23,7 +23,7 @@ def _words(document: dict[str, Any]) -> str:
     queues = document["queues"]
     lines = [
         f"mailboxes  {document['mailboxes']} ({_list(document['by_state'])})",
-        f"tracked    {document['tracked']} activities",
+        f"tracked    {_number(document['tracked'], 'activity', 'activities')}",
         f"now        {document['due']} due, {document['running']} running, {document['late']} late",
         *(f"promise    {window}: {_share(share)}" for window, share in document["promise"].items()),
         f"queues     {_list(queues) if queues is not None else 'Redis does not answer'}",
@@ -35,7 +35,11 @@ def _list(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
 def _share(share: dict[str, Any]) -> str:
     if share["ratio"] is None:
         return "nothing measured yet"
-    return f"{share['ratio']:.2%} kept ({share['kept']} of {share['gaps']} gaps, {share['open_late']} open ones late)"
+    return f"{share['ratio']:.2%} kept ({share['kept']} of {_number(share['gaps'], 'gap', 'gaps')}, {share['open_late']} open ones late)"
