@@ -191,6 +191,28 @@ def settle_many(done: Sequence[Done]) -> set[int]:
     return settled
 
 
+def set_down(run: Run, report: RunReport, now: datetime) -> bool:
+    """Finish a run that worked beside the schedule (one item again): its counts are kept, and the mailbox's state, due
+    time and promise stay as they are. Return False when its lease was lost before.
+
+    A run that failed is none of these: what stopped it is settled as for any run.
+    """
+    return bool(
+        Run.objects.filter(pk=run.pk, finished_at=None).update(
+            started_at=run.started_at,
+            finished_at=now,
+            reached_server=report.reached_server,
+            outcome=Outcome.DONE,
+            requests=report.requests,
+            examined=report.examined,
+            tracked=report.tracked,
+            updated=report.updated,
+            refused=dict(report.refused),
+            quarantined=report.quarantined,
+        )
+    )
+
+
 def _make_storable(report: RunReport) -> None:
     """Cut what servers say down to what a row can hold: a sentence must never keep a run from its end."""
     for error in filter(None, [report.error, *report.folder_errors.values()]):

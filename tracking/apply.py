@@ -98,9 +98,16 @@ def _storable(page: Page, *, run: Run, mailbox: Mailbox, now: datetime) -> list[
         except OperationalError:
             raise
         except (DatabaseError, ValueError) as error:
-            change_key = action.envelope.change_key if isinstance(action, (Track, Link)) else ""
-            result.append(Fail(_item_id(action), change_key, Reason.CANNOT_STORE, "cannot_store", type(error).__name__))
+            result.append(_unstorable(action, type(error).__name__))
     return result
+
+
+def _unstorable(action: Action, detail: str) -> Fail:
+    if isinstance(action, Track | Link):
+        key, message_id = action.envelope.change_key, action.envelope.message_id
+    else:
+        key, message_id = "", action.message_id if isinstance(action, Refuse | Fail) else ""
+    return Fail(_item_id(action), key, Reason.CANNOT_STORE, "cannot_store", detail, message_id)
 
 
 def _item_id(action: Action) -> str:
@@ -130,8 +137,8 @@ class _Writer:
         for link in links:
             if not self._hold(link, existing):
                 # The copy it was to be linked to could not be read: this one is tried again by itself.
-                key = link.envelope.change_key
-                failures.append(Fail(link.envelope.item_id, key, Reason.UNREADABLE, "original_unreadable"))
+                item_id, key, message_id = link.envelope.item_id, link.envelope.change_key, link.envelope.message_id
+                failures.append(Fail(item_id, key, Reason.UNREADABLE, "original_unreadable", message_id=message_id))
         for action in (*actions, *refusals):
             if isinstance(action, Refuse):
                 self._refuse(action)
@@ -284,7 +291,8 @@ class _Writer:
                         outcome=Outcome.QUARANTINED,
                         reason=action.reason,
                         facts={"code": action.code},
-                    )
+                    ),
+                    action.message_id,
                 )
         record(failures, folder=self.folder, now=self.now)
 

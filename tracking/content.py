@@ -79,7 +79,10 @@ def fetch(provider: MailProvider, plan: Plan, *, beat: Callable[[], None]) -> tu
         item_id = action.envelope.item_id
         answer = answers[item_id]
         if isinstance(answer, ItemUnreadable):
-            failed[item_id] = Fail(item_id, action.envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail)
+            envelope = action.envelope
+            failed[item_id] = Fail(
+                item_id, envelope.change_key, Reason.UNREADABLE, answer.code, answer.detail, envelope.message_id
+            )
     actions = [failed.get(a.envelope.item_id, a) if isinstance(a, Track | Link) else a for a in plan.actions]
     return actions, fetched
 

@@ -1,7 +1,7 @@
-"""A run in the foreground: the same claim, pipeline and settlement as a worker's, to the end of what is there."""
+"""A run in the foreground: the same claim, pipeline and settlement as a worker's, to the end of what is there; and work
+beside the schedule under the same lease, which leaves due time and state of the mailbox alone.
+"""
 
-import os
-import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from mailboxes import claims, runs
 from mailboxes.connection import open_provider
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import ProviderError
+from mailboxes.provider.port import MailProvider
 from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.secrets import SecretUnreadable
@@ -20,6 +21,8 @@ from tracking.faults import SecretLost
 from tracking.pipeline import sync
 
 Clock = Callable[[], datetime]
+# What a run in the foreground does: takes run, provider and heartbeat, returns what came of it.
+Work = Callable[[Run, MailProvider, Callable[[], None]], RunReport]
 
 
 def sync_now(
@@ -31,22 +34,46 @@ def sync_now(
     `claims.AlreadyRunning` is raised. One whose process has died on this host is taken over at once.
     """
     run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s, on_wait=on_wait)
-    runs.begin(run, f"command {socket.gethostname()} {os.getpid()}", clock())
-    beat = _Heartbeat(run, clock)
+    runs.begin(run, leases.command_name(), clock())
+
+    def work(run: Run, provider: MailProvider, beat: Callable[[], None]) -> RunReport:
+        return sync(run, provider, clock=clock, yield_after_s=None, beat=beat)
+
+    report = _done(run, work, _Heartbeat(run, clock), clock)
+    runs.settle(run, report, clock())
+    run.refresh_from_db()
+    return run, report
+
+
+def beside(mailbox: Mailbox, work: Work, *, clock: Clock, wait_s: float = 60.0) -> tuple[Run, RunReport]:
+    """Have `work` done in this process under the mailbox's lease, beside its schedule; return run and report.
+
+    A run that a worker is doing is waited for, as in `sync_now`. An error is settled like any run's.
+    """
+    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s)
+    run.worker, run.started_at = leases.command_name(), clock()
+    Run.objects.filter(pk=run.pk).update(worker=run.worker, started_at=run.started_at)
+    report = _done(run, work, _Heartbeat(run, clock, shown=False), clock)
+    if report.error is not None:
+        runs.settle(run, report, clock())
+    else:
+        runs.set_down(run, report, clock())
+    run.refresh_from_db()
+    return run, report
+
+
+def _done(run: Run, work: Work, beat: "_Heartbeat", clock: Clock) -> RunReport:
     try:
-        report = sync(run, open_provider(mailbox), clock=clock, yield_after_s=None, beat=beat)
+        return work(run, open_provider(run.mailbox), beat)
     except ProviderError as error:
         # Before the first request: the server profile does not lead to a connection at all.
-        report = RunReport(error=error)
+        return RunReport(error=error)
     except SecretUnreadable as error:
-        report = RunReport(error=SecretLost(str(error)))
+        return RunReport(error=SecretLost(str(error)))
     except BaseException:
         # The command is stopped, or something unforeseen happened: the next run may start at once.
         runs.abandon(run, clock())
         raise
-    runs.settle(run, report, clock())
-    run.refresh_from_db()
-    return run, report
 
 
 def _claim(
@@ -74,12 +101,13 @@ def _claim(
 class _Heartbeat:
     """Keeps the lease, a statement every quarter of its length at most."""
 
-    def __init__(self, run: Run, clock: Clock) -> None:
+    def __init__(self, run: Run, clock: Clock, *, shown: bool = True) -> None:
         self.run, self.clock = run, clock
+        self.current = run if shown else None
         self.last = clock()
 
     def __call__(self) -> None:
         now = self.clock()
         if now - self.last >= timedelta(seconds=settings.LEASE_SECONDS / 4):
             self.last = now
-            runs.heartbeat([self.run], self.run, now)
+            runs.heartbeat([self.run], self.current, now)

@@ -69,6 +69,30 @@ def sync(
     return session.report
 
 
+def take(
+    run: Run,
+    provider: MailProvider,
+    folder: Folder,
+    item_ids: Sequence[str],
+    *,
+    clock: Clock,
+    beat: Callable[[], None],
+) -> RunReport:
+    """Read these items of a folder and decide on them anew, beside its cursor: planned and stored as any page is.
+
+    For items that are not tracked: the copy of one that is would be taken for a second. Errors as in `sync`.
+    """
+    session = _Session(run, provider, clock=clock, yield_after_s=None, beat=beat)
+    session.report.full_pass = False
+    try:
+        for start in range(0, len(item_ids), PAGE_ITEMS):
+            session.take(folder, item_ids[start : start + PAGE_ITEMS])
+    except ProviderError as error:
+        session.report.error = error
+    session.report.requests = provider.requests
+    return session.report
+
+
 class _Session:
     """State of one run in memory: the clock, the report, the mailbox's rules."""
 
@@ -303,6 +327,12 @@ class _Session:
     def _store(self, page: Page) -> None:
         stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
         count(self.report, stored)
+
+    def take(self, folder: Folder, item_ids: Sequence[str]) -> None:
+        plan = self._plan(folder, item_ids)
+        self.report.reached_server = True
+        actions, fetched = fetch(self.provider, plan, beat=self.beat)
+        self._store(Page(folder, actions, fetched))
 
     # -- what failed before
 

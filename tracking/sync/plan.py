@@ -70,13 +70,14 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The item could not be read or stored."""
+    """The item could not be read or stored. `message_id` is empty when not even its envelope could be read."""
 
     item_id: str
     change_key: str
     reason: Reason
     code: str
     detail: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
