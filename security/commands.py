@@ -34,6 +34,16 @@ class WrongUse(CommandError):
         self.code = code
 
 
+def refusing(parser: CommandParser) -> CommandParser:
+    """Return the parser, made to raise `WrongUse` for what it cannot parse instead of ending the process by itself."""
+
+    def refuse(message: str) -> NoReturn:
+        raise WrongUse(f"{message[:1].upper()}{message[1:]} ({' '.join(parser.format_usage().split())})")
+
+    parser.error = refuse  # type: ignore[method-assign]  # argparse's own hook, replaced for this parser only
+    return parser
+
+
 class JsonCommand(BaseCommand, ABC):
     """A command with `--json`. Subclasses write `arguments` and `run`; `run` calls `result` once and raises to fail.
 
@@ -87,13 +97,7 @@ class JsonCommand(BaseCommand, ABC):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Return the parser; what it cannot parse is `WrongUse`, so that it is reported like everything else."""
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-
-        def refuse(message: str) -> NoReturn:
-            raise WrongUse(f"{message[:1].upper()}{message[1:]} ({' '.join(parser.format_usage().split())})")
-
-        parser.error = refuse  # type: ignore[method-assign]  # argparse's own hook, replaced for this parser only
-        return parser
+        return refusing(super().create_parser(prog_name, subcommand, **kwargs))
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run as typed by a person; exits with 2 when the arguments cannot be parsed."""

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import secrets
 import signal
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from mailboxes.sandbox.demo.pulse import Pulse
 from mailboxes.sandbox.loaders import Loaded, load_folder
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxError, SandboxStore
+from security.commands import WrongUse, refusing
 
 SERVICE_ACCOUNT: Final = "crmsync@sandbox.example"
 IMPORT_MAILBOX: Final = "import@sandbox.example"
@@ -70,6 +72,19 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document when ready")
 
     _told = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return refusing(super().create_parser(prog_name, subcommand, **kwargs))
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run as typed by a person; arguments that cannot be parsed are told like any other wrong use."""
+        try:
+            super().run_from_argv(argv)
+        except WrongUse as error:
+            if "--json" in argv:
+                self.stdout.write(json.dumps({"error": error.code, "message": str(error)}))
+            self.stderr.write(str(error))
+            sys.exit(error.returncode)
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Serve; with --json the reason why that cannot be is the one document."""

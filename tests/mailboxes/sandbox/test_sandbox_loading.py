@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from mailboxes.management.commands.sandbox import Command
 from mailboxes.sandbox.loaders import load_folder, split_mbox
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
@@ -297,6 +298,19 @@ def test_wrong_use_ends_the_process_with_two(sandboxes: list[Sandbox]) -> None:
     assert (code, out) == (2, "")
     assert "ADDRESS:PASSWORD" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [("--nonsense",), ("--port", "many"), ("--load",), ("surplus",)])
+def test_arguments_that_cannot_be_parsed_are_one_document_too(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in (("--json",), ()):
+        with pytest.raises(SystemExit) as caught:
+            Command().run_from_argv(["manage.py", "sandbox", *options, *arguments])
+        said = capsys.readouterr()
+        assert caught.value.code == 2
+        assert "usage: manage.py sandbox" in said.err
+        assert (json.loads(said.out)["error"] == "wrong_use") if options else (said.out == "")
 
 
 @pytest.mark.parametrize(
