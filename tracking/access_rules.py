@@ -2,9 +2,9 @@
 
 Mail: the owner of a mailbox that holds it, and people with the privilege to read every thread. A thread shows exactly
 those of its messages that the person may read. A blind copy is known to the sender and to whoever got it: the copy that
-was tracked may be the sender's, and those who hold another must not learn from it what theirs does not say. Decisions and failures go with their mailbox: they say nothing of the
-mail itself. Records: their owner, and people with the privilege to read every record; on every route, matching of
-addresses included (design §4).
+was tracked may be the sender's, and those who hold another must not learn from it what theirs does not say. Decisions,
+failures and links go with their mailbox: they say nothing of the mail itself. Records, appointments and tasks: their
+owner, and people with the privilege to read every record; on every route, matching of addresses included (design §4).
 """
 
 from collections.abc import Callable
@@ -20,16 +20,22 @@ from security.models import User
 from tracking.models import (
     Account,
     Activity,
+    Appointment,
     Attachment,
+    Attendance,
     Case,
     Contact,
     EmailBody,
+    FieldConflict,
     Holder,
     ItemDecision,
     ItemFailure,
+    ItemLink,
     Lead,
+    OccurrenceChange,
     Opportunity,
     Participant,
+    Task,
     Thread,
 )
 from tracking.models.record import Owned
@@ -85,9 +91,22 @@ def _of_mailbox(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
 def _records(model: type[Record]) -> Callable[[User], QuerySet[Record]]:
     def rule(user: User) -> QuerySet[Record]:
         rows: QuerySet[Record] = model._default_manager.all()
-        return rows if user.has_perm(privileges.READ_ALL_RECORDS) else rows.filter(owner=user)
+        kept = rows.filter(deleted_at=None)
+        return kept if user.has_perm(privileges.READ_ALL_RECORDS) else kept.filter(owner=user)
 
     return rule
+
+
+def _of_appointment(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
+    def rule(user: User) -> QuerySet[Any]:
+        rows: QuerySet[Any] = model._default_manager.all()
+        return rows.filter(appointment__in=visible(user, Appointment).order_by().values("pk"))
+
+    return rule
+
+
+def _conflicts(user: User) -> QuerySet[FieldConflict]:
+    return FieldConflict.objects.filter(link__in=visible(user, ItemLink).order_by().values("pk"))
 
 
 register(Activity, _activities)
@@ -95,7 +114,10 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (ItemDecision, ItemFailure, Holder):
+for _of in (ItemDecision, ItemFailure, Holder, ItemLink):
     register(_of, _of_mailbox(_of))
-for _kind in (Account, Contact, Lead, Opportunity, Case):
+for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))
+for _part in (Attendance, OccurrenceChange):
+    register(_part, _of_appointment(_part))
+register(FieldConflict, _conflicts)

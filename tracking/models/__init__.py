@@ -1,22 +1,33 @@
 """Rows of the upper half: records, activities with their threads, and the decisions that made them."""
 
 from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Participant, Thread, ThreadKey
+from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
-from tracking.models.record import Account, Case, Contact, Lead, Opportunity
+from tracking.models.link import FieldConflict, FieldDirection, ItemLink, SyncFilter
+from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
+from tracking.models.record import Account, Case, Lead, Opportunity
 
 __all__ = [
     "Account",
     "Activity",
+    "Appointment",
     "Attachment",
+    "Attendance",
     "Case",
     "Contact",
     "EmailBody",
+    "FieldConflict",
+    "FieldDirection",
     "Holder",
     "ItemDecision",
     "ItemFailure",
+    "ItemLink",
     "Lead",
+    "OccurrenceChange",
     "Opportunity",
     "Participant",
+    "SyncFilter",
+    "Task",
     "Thread",
     "ThreadKey",
 ]

@@ -18,6 +18,9 @@ class Owned(models.Model):
         verbose_name=_("owner"),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    modified_at = models.DateTimeField(_("changed"), auto_now=True)
+    # A record that is thrown away can be had back: nobody sees it meanwhile.
+    deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True)
 
     class Meta:
         """A base, not a table."""
@@ -56,23 +59,6 @@ class Account(Reachable):
     def __str__(self) -> str:
         """Return the name."""
         return self.name
-
-
-class Contact(Reachable):
-    """A person, usually of an account."""
-
-    first_name = models.CharField(_("first name"), max_length=100, blank=True)
-    last_name = models.CharField(_("last name"), max_length=100)
-    account = models.ForeignKey(Account, on_delete=models.SET_NULL, null=True, blank=True, related_name="contacts")
-
-    class Meta(Reachable.Meta):
-        """Listed by name."""
-
-        ordering = ["last_name", "first_name"]
-
-    def __str__(self) -> str:
-        """Return the full name."""
-        return f"{self.first_name} {self.last_name}".strip()
 
 
 class Lead(Reachable):

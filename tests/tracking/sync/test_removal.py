@@ -40,7 +40,7 @@ def test_every_row_of_the_table(code):
 
 
 def test_s13_seeing_less_never_deletes_anything_and_every_case_has_its_row():
-    for kind, event, *flags in product(EntryKind, Event, *[(False, True)] * 6):
+    for kind, event, flags in product(EntryKind, Event, product((False, True), repeat=6)):
         found = removal(Pair(kind, event, *flags))
         if event in (Event.ACCESS_LOST, Event.FILTER_LEFT, Event.UNTRACKED):
             assert found.remedy is Remedy.UNLINK
@@ -51,8 +51,9 @@ def test_s13_seeing_less_never_deletes_anything_and_every_case_has_its_row():
 
 
 def test_nobody_but_the_organizer_calls_a_meeting_off():
-    for event, *flags in product(Event, *[(False, True)] * 3):
-        assert removal(Pair(A, event, *flags, organizes=False)).remedy is Remedy.UNLINK
+    for event, (past, completed, owns) in product(Event, product((False, True), repeat=3)):
+        pair = Pair(A, event, past=past, completed=completed, owns=owns, organizes=False)
+        assert removal(pair).remedy is Remedy.UNLINK
 
 
 @pytest.mark.parametrize(

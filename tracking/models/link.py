@@ -1,0 +1,143 @@
+"""Records and entries that are kept in step: the links, what both sides last agreed on, and what both changed."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from mailboxes.models import Folder, Mailbox, Run, SyncProfile
+
+
+class LinkedKind(models.TextChoices):
+    """The kinds that flow both ways; the values are those of `mailboxes.provider.entries.EntryKind`."""
+
+    APPOINTMENT = "appointment", _("appointment")
+    CONTACT = "contact", _("contact")
+    TASK = "task", _("task")
+
+
+class ItemLink(models.Model):
+    """A record and its entry in one mailbox.
+
+    Made before the entry is: `stamp` is written on the entry, so that after a crash it is found and not made twice.
+    A link that ended stays (`unlinked_at`, `reason`): what its owner threw away is not made again.
+    `base` is what both sides last agreed on, `withheld` which changed fields stayed where they were, and why.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="links")
+    kind = models.CharField(_("kind"), max_length=12, choices=LinkedKind)
+    record_id = models.PositiveBigIntegerField()
+    stamp = models.CharField(max_length=40, unique=True)
+    folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, null=True, related_name="+")
+    # Empty until the entry exists.
+    item_id = models.CharField(max_length=1000, blank=True)
+    change_key = models.CharField(max_length=400, blank=True)
+    uid = models.CharField(max_length=400, blank=True)
+    base = models.JSONField(default=dict)
+    withheld = models.JSONField(default=dict)
+    # When the record was last changed, as of the last comparison: what is newer is to be compared again.
+    record_seen_at = models.DateTimeField(null=True)
+    linked_at = models.DateTimeField(_("linked"))
+    synced_at = models.DateTimeField(_("last compared"), null=True)
+    unlinked_at = models.DateTimeField(_("link ended"), null=True)
+    reason = models.CharField(_("reason"), max_length=60, blank=True)
+
+    class Meta:
+        """One link per record and mailbox, one per entry."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["mailbox", "kind", "record_id"], name="link_of_record_once"),
+            models.UniqueConstraint(
+                fields=["mailbox", "item_id"], name="link_of_item_once", condition=~models.Q(item_id="")
+            ),
+        ]
+        indexes = [models.Index(fields=["kind", "record_id"], name="link_of_record")]
+
+    def __str__(self) -> str:
+        """Return what is linked."""
+        return f"{self.kind} {self.record_id} in mailbox {self.mailbox_id}"
+
+
+class FieldConflict(models.Model):
+    """A field that both sides changed: both values, both times, who won; the other value can be had back (design §4)."""
+
+    link = models.ForeignKey(ItemLink, on_delete=models.CASCADE, related_name="conflicts")
+    run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="+")
+    field = models.CharField(_("field"), max_length=40)
+    base = models.JSONField(null=True)
+    ours = models.JSONField(null=True)
+    theirs = models.JSONField(null=True)
+    ours_at = models.DateTimeField()
+    theirs_at = models.DateTimeField()
+    winner = models.CharField(max_length=10, choices=[("crm", _("the CRM")), ("exchange", _("Exchange"))])
+    found_at = models.DateTimeField(_("found"))
+    undone_at = models.DateTimeField(_("undone"), null=True)
+    undone_by = models.CharField(_("undone by"), max_length=150, blank=True)
+
+    class Meta:
+        """Latest first."""
+
+        ordering = ["-found_at", "-pk"]
+
+    def __str__(self) -> str:
+        """Return the field."""
+        return self.field
+
+
+class SyncFilter(models.Model):
+    """Which records of a kind flow into mailboxes: conditions, clicked together (`tracking.sync.filters`).
+
+    `mailbox` None: a system filter of the sync profile, which narrows what every owner's filters let through; of kind
+    template, it is copied for each mailbox that is added. `examples`: records that must and must not fit.
+    """
+
+    class Scope(models.TextChoices):
+        """Whose it is."""
+
+        SYSTEM = "system", _("system")
+        OWNER = "owner", _("owner")
+        TEMPLATE = "template", _("template")
+
+    scope = models.CharField(_("scope"), max_length=10, choices=Scope)
+    sync_profile = models.ForeignKey(SyncProfile, on_delete=models.CASCADE, related_name="filters", null=True)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="filters", null=True)
+    kind = models.CharField(_("kind"), max_length=12, choices=LinkedKind)
+    name = models.CharField(_("name"), max_length=100)
+    excludes = models.BooleanField(_("keeps out what fits"), default=False)
+    conditions = models.JSONField(default=dict)
+    active = models.BooleanField(_("active"), default=True)
+    examples = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        """An owner's filter has a mailbox, the others a sync profile."""
+
+        ordering = ["kind", "name"]
+        constraints = [
+            models.CheckConstraint(
+                name="filter_of_profile_or_mailbox",
+                condition=models.Q(scope="owner", mailbox__isnull=False, sync_profile=None)
+                | models.Q(~models.Q(scope="owner"), mailbox=None, sync_profile__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+class FieldDirection(models.Model):
+    """A direction that differs from the default, for the mailboxes of a sync profile (`tracking.sync.directions`)."""
+
+    sync_profile = models.ForeignKey(SyncProfile, on_delete=models.CASCADE, related_name="directions")
+    kind = models.CharField(_("kind"), max_length=12, choices=LinkedKind)
+    field = models.CharField(_("field"), max_length=40)
+    direction = models.CharField(_("direction"), max_length=12)
+
+    class Meta:
+        """One per field."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["sync_profile", "kind", "field"], name="direction_once"),
+        ]
+
+    def __str__(self) -> str:
+        """Return field and direction."""
+        return f"{self.field}: {self.direction}"
