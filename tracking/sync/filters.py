@@ -168,9 +168,9 @@ def _holds(condition: Condition, value: Any, asker: Asker) -> bool:
         case Operator.IS_EMPTY | Operator.IS_SET:
             return empty is (condition.operator is Operator.IS_EMPTY)
         case Operator.IS_ME | Operator.IS_NOT_ME:
-            return (value == asker.user_id) is (condition.operator is Operator.IS_ME)
+            return bool(value == asker.user_id) is (condition.operator is Operator.IS_ME)
         case Operator.IS_NOT:
-            return folded(value) != folded(wanted)
+            return bool(folded(value) != folded(wanted))
     if empty:
         return False
     if condition.operator in _DAYS:
