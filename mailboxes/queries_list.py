@@ -151,7 +151,7 @@ def _folders(ids: Iterable[int]) -> dict[int, tuple[int, int, int]]:
         .values_list("mailbox")
         .annotate(
             Sum("total", default=0),
-            done=Sum(F("tracked") + F("refused") + F("quarantined"), default=0),
+            done=Sum(F("tracked") + F("refused") + F("quarantined") + F("discarded"), default=0),
             aside=Sum("quarantined", default=0),
         )
     )

@@ -78,7 +78,9 @@ class FolderRow:
         """Return how many items have no decision yet, as far as the counts tell."""
         if self.folder.total is None:
             return None
-        return max(0, self.folder.total - self.folder.tracked - self.folder.refused - self.folder.quarantined)
+        folder = self.folder
+        decided = folder.tracked + folder.refused + folder.quarantined + folder.discarded
+        return max(0, self.folder.total - decided)
 
 
 def header(mailbox: Mailbox, now: datetime) -> Row:

@@ -32,6 +32,17 @@ class RunReport:
         """Return how many items a decision was taken for."""
         return self.tracked + self.updated + self.refused.total() + self.quarantined
 
+    def add(self, part: "RunReport") -> None:
+        """Add what a later part of the same run did; requests are counted by the provider since the run's start."""
+        self.requests = part.requests
+        for name in ("tracked", "updated", "quarantined", "arrived"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.refused.update(part.refused)
+        self.more, self.error = part.more, part.error
+        self.full_pass = self.full_pass or part.full_pass
+        self.reached_server = self.reached_server or part.reached_server
+        self.folder_errors.update(part.folder_errors)
+
     @property
     def idle(self) -> bool:
         """Return whether nothing was found to do."""

@@ -1,6 +1,7 @@
 """What people can have tracking do at once."""
 
 import logging
+from collections.abc import Iterable
 
 from django.db import transaction
 from django.utils import timezone
@@ -8,6 +9,8 @@ from django.utils import timezone
 from mailboxes.claims import IMMEDIATE, AlreadyRunning, Claim, claim_one
 from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent, Trigger
+from tracking import quarantine
+from tracking.models import ItemFailure
 from tracking.transport import RedisTransport
 
 log = logging.getLogger(__name__)
@@ -42,3 +45,17 @@ def sync_now(mailbox: Mailbox, *, by: str) -> Run:
     claim = Claim(job_id, IMMEDIATE, mailbox.server_id, (run.pk,))
     transaction.on_commit(lambda: RedisTransport().enqueue([claim]))
     return run
+
+
+def retry_items(mailbox: Mailbox, failures: Iterable[ItemFailure], *, by: str) -> int:
+    """Try failed items of `mailbox` again now, discarded ones too, by a run that starts at once; return how many.
+
+    Raises as `sync_now` does; when the queue is gone the items stay due and the next full pass tries them.
+    """
+    if mailbox.intent != Intent.ON:
+        raise NotOn(mailbox)
+    due = quarantine.retry(failures, now=timezone.now())
+    if due:
+        log.info("%s wants %d items of %s tried again", by, len(due), mailbox)
+        sync_now(mailbox, by=by)
+    return len(due)

@@ -30,6 +30,8 @@ from tracking.sync.plan import Action, Fail, Link, Refuse, Remove, Touch, Track
 
 # Two workers that wait for each other's rows: PostgreSQL ends one of them, which then simply does its page again.
 _DEADLOCK_ATTEMPTS = 3
+# The counts of a folder, by outcome.
+_COLUMNS = ("tracked", "refused", "quarantined", "discarded")
 _Row = TypeVar("_Row", ItemDecision, Holder)
 
 
@@ -178,7 +180,7 @@ class _Writer:
         for folder_id in sorted({folder_id for folder_id, _column in delta} | {self.folder.pk}):
             changes: dict[str, object] = {
                 column: Greatest(0, F(column) + delta[folder_id, column])
-                for column in ("tracked", "refused", "quarantined")
+                for column in _COLUMNS
                 if delta[folder_id, column]
             }
             if folder_id == self.folder.pk and self.page.cursor is not None:
@@ -350,12 +352,13 @@ class _Writer:
         )
         Folder.objects.filter(pk=self.folder.pk).update(
             listing_before=None,
-            **{column: counts[column] for column in ("tracked", "refused", "quarantined")},
+            **{column: counts[column] for column in _COLUMNS},
         )
 
 
 def _counted_as(outcome: str) -> str:
-    return {"refused": "refused", "quarantined": "quarantined"}.get(outcome, "tracked")
+    """Return the folder's column for an outcome: a copy of what is kept already counts as tracked."""
+    return outcome if outcome in _COLUMNS else "tracked"
 
 
 def _last_of_each(rows: Sequence[_Row]) -> list[_Row]:

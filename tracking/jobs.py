@@ -153,7 +153,7 @@ class Batch:
         """Sync until the mailbox is up to date or has to give way."""
         report = self._slice(run, provider, self._folders.pop(run.mailbox_id, None))
         while self._may_go_on(run, report):
-            _add(report, self._slice(run, provider, None))
+            report.add(self._slice(run, provider, None))
         return report
 
     def _slice(self, run: Run, provider: MailProvider, folders: list[Folder] | None) -> RunReport:
@@ -287,18 +287,6 @@ def _cut_short(error: ProviderError, provider: MailProvider | None) -> RunReport
     """Return the report of a run that could not report itself: it reached the server if it made a request."""
     requests = provider.requests if provider is not None else 0
     return RunReport(error=error, requests=requests, reached_server=requests > 0)
-
-
-def _add(total: RunReport, part: RunReport) -> None:
-    """Add a later slice of the same run to `total`; requests are counted by the provider since the run's start."""
-    total.requests = part.requests
-    for name in ("tracked", "updated", "quarantined", "arrived"):
-        setattr(total, name, getattr(total, name) + getattr(part, name))
-    total.refused.update(part.refused)
-    total.more, total.error = part.more, part.error
-    total.full_pass = total.full_pass or part.full_pass
-    total.reached_server = total.reached_server or part.reached_server
-    total.folder_errors.update(part.folder_errors)
 
 
 def patiently(do: Callable[[], T], *, sleep: Callable[[float], object] = time.sleep) -> T:

@@ -9,7 +9,7 @@ from mailboxes.issues import Issue, issue_of
 from mailboxes.models import Mailbox, Run
 from mailboxes.queries_page import OUTCOME_TONES as RUN_TONES
 from security.access import Person, visible
-from tracking import reasons
+from tracking import quarantine, reasons
 from tracking.models import Activity, ItemDecision, ItemFailure
 
 OUTCOME_TONES: dict[str, str] = {
@@ -17,6 +17,7 @@ OUTCOME_TONES: dict[str, str] = {
     ItemDecision.Outcome.UPDATED: "busy",
     ItemDecision.Outcome.REFUSED: "off",
     ItemDecision.Outcome.QUARANTINED: "warn",
+    ItemDecision.Outcome.DISCARDED: "off",
 }
 
 
@@ -57,17 +58,34 @@ class FailedRow:
 
     failure: ItemFailure
     issue: Issue | None
+    # Of a discarded one: who gave it up and why.
+    decision: ItemDecision | None = None
 
 
-def failed(person: Person, mailbox: Mailbox, *, healed: bool) -> QuerySet[ItemFailure]:
-    """Return the items of a mailbox that failed: those that still do, or those that healed."""
-    found = visible(person, ItemFailure).filter(mailbox=mailbox, resolved_at__isnull=not healed)
-    return found.select_related("folder").defer("folder__cursor")
+UNRESOLVED, DISCARDED, HEALED = "", "discarded", "healed"
 
 
-def failed_rows(found: Sequence[ItemFailure]) -> list[FailedRow]:
-    """Return failed items as a table shows them."""
-    return [FailedRow(failure, issue_of(failure.code, failure.detail)) for failure in found]
+def failed(person: Person, mailbox: Mailbox, show: str) -> QuerySet[ItemFailure]:
+    """Return the items of a mailbox that failed: those that still do, those a person gave up, or those that healed."""
+    found = visible(person, ItemFailure).filter(mailbox=mailbox).select_related("folder").defer("folder__cursor")
+    if show == UNRESOLVED:
+        return found.filter(resolved_at__isnull=True)
+    if show == DISCARDED:
+        return quarantine.only_discarded(found)
+    return quarantine.without_discarded(found.filter(resolved_at__isnull=False))
+
+
+def failed_rows(person: Person, found: Sequence[ItemFailure]) -> list[FailedRow]:
+    """Return failed items as a table shows them; one query."""
+    given_up = visible(person, ItemDecision).filter(
+        mailbox__in={failure.mailbox_id for failure in found},
+        item_id__in=[failure.item_id for failure in found],
+        outcome=ItemDecision.Outcome.DISCARDED,
+    )
+    decisions = {decision.item_id: decision for decision in given_up}
+    return [
+        FailedRow(failure, issue_of(failure.code, failure.detail), decisions.get(failure.item_id)) for failure in found
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ SENTENCES = {
         "Set aside, because reading it ended the worker or the connection several times. It is tried again once a day."
     ),
     Reason.CANNOT_STORE: _("Set aside, because the database could not take it. It is tried again by itself."),
+    Reason.DISCARDED: _("Discarded by %(by)s: %(why)s"),
 }
 
 
@@ -39,5 +40,7 @@ def sentence(reason: str, facts: Mapping[str, Any] | None = None) -> str:
         template = SENTENCES[Reason(reason)]
     except ValueError:
         return reason
-    kind = (facts or {}).get("kind", "")
-    return str(template) % {"kind": RecordKind(kind).label if kind in RecordKind.values else kind}
+    facts = facts or {}
+    kind = facts.get("kind", "")
+    names = {"kind": RecordKind(kind).label if kind in RecordKind.values else kind}
+    return str(template) % {**names, "by": facts.get("by", ""), "why": facts.get("why", "")}

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tracking import views_mailbox, views_records, views_threads
+from tracking import views_mailbox, views_quarantine, views_records, views_threads
 
 urlpatterns = [
     path("threads/", views_threads.threads, name="threads"),
@@ -13,7 +13,10 @@ urlpatterns = [
     path("delays/", views_threads.delay_page, name="delays"),
     path("mailboxes/<int:pk>/decisions/", views_mailbox.decisions, name="decisions"),
     path("mailboxes/<int:pk>/decisions/export/", views_mailbox.decisions_csv, name="decisions_csv"),
-    path("mailboxes/<int:pk>/failed-items/", views_mailbox.failed_items, name="failed_items"),
+    path("mailboxes/<int:pk>/failed-items/", views_quarantine.failed_items, name="failed_items"),
+    path("mailboxes/<int:pk>/failed-items/retry/", views_quarantine.retry_failed, name="retry_failed"),
+    path("mailboxes/<int:pk>/failed-items/<int:item>/discard/", views_quarantine.discard_failed, name="discard_failed"),
+    path("mailboxes/<int:pk>/failed-items/<int:item>/export/", views_quarantine.export_failed, name="export_failed"),
     path("mailboxes/<int:pk>/sync/", views_mailbox.sync_now, name="sync_now"),
     path("records/", views_records.records, name="records"),
     path("records/<slug:kind>/", views_records.records_of, name="records_of"),

@@ -68,16 +68,6 @@ def decisions_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
     return csv_response(request, f"decisions-{mailbox.address}", header, lines())
 
 
-@require_GET
-def failed_items(request: HttpRequest, pk: int) -> HttpResponse:
-    """List the items of a mailbox that could not be read or stored: those that still cannot, or those that healed."""
-    mailbox, context = _context(request, pk)
-    healed = request.GET.get("healed") == "1"
-    page = keyset(request.GET, mailbox_pages.failed(signed_in(request), mailbox, healed=healed), field="last_at")
-    context |= {"healed": healed, "page": page, "rows": mailbox_pages.failed_rows(page.rows)}
-    return render(request, "tracking/failed_items.html", context)
-
-
 @require_http_methods(["GET", "POST"])
 def sync_now(request: HttpRequest, pk: int) -> HttpResponse:
     """POST: ask for a run now. GET (a fragment): how it gets on, the run named by `run` or any that is under way."""

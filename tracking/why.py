@@ -137,7 +137,7 @@ def evaluate(
         for failure in ItemFailure.objects.filter(mailbox=mailbox, item_id__in=item_ids, resolved_at=None):
             count_attempt(failure, clock())
         report = pipeline.take(run, provider, folder, item_ids, clock=clock, beat=beat)
-        _add(total, report)
+        total.add(report)
         if report.error is not None:
             return total
         again.evaluated += len(item_ids)
@@ -161,9 +161,3 @@ def _wanted(
             wanted.setdefault(folder, []).append(item_id)
     return wanted
 
-
-def _add(total: RunReport, part: RunReport) -> None:
-    for name in ("tracked", "updated", "quarantined"):
-        setattr(total, name, getattr(total, name) + getattr(part, name))
-    total.refused.update(part.refused)
-    total.error, total.requests = part.error, part.requests

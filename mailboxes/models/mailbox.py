@@ -118,6 +118,7 @@ class Folder(models.Model):
     tracked = models.PositiveIntegerField(_("tracked"), default=0)
     refused = models.PositiveIntegerField(_("refused"), default=0)
     quarantined = models.PositiveIntegerField(_("quarantined"), default=0)
+    discarded = models.PositiveIntegerField(_("discarded"), default=0)
 
     class Meta:
         """One row per folder id and mailbox."""

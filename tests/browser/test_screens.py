@@ -34,6 +34,7 @@ def addresses(scene: Scene) -> dict[str, str]:
         "runs": f"{box}runs/",
         "decisions": f"{box}decisions/",
         "failed-items": f"{box}failed-items/",
+        "failed-items-discarded": f"{box}failed-items/?show=discarded",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",
         "delays": "/delays/",

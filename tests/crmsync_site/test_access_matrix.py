@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests import scene as scenes
 from tests.scene import organisation  # noqa: F401 -- a fixture
-from tracking.models import Contact
+from tracking.models import Contact, ItemFailure
 
 PEOPLE = ("anna", "bruno", "cleo", "dora", "emil", "fina")
 
@@ -31,7 +31,7 @@ class Page:
     fragment: bool = False
 
 
-BOX, THREAD, BODY, FILE, RECORD, HIDDEN = "box", "thread", "message", "file", "record", "hidden"
+BOX, THREAD, BODY, FILE, RECORD, HIDDEN, FAILED = "box", "thread", "message", "file", "record", "hidden", "failed"
 SEE_BOX = "anna dora fina"
 READ_ANNA = "anna emil fina"
 MATRIX = [
@@ -46,6 +46,9 @@ MATRIX = [
     Page("decisions", SEE_BOX, (BOX,)),
     Page("decisions_csv", SEE_BOX, (BOX,)),
     Page("failed_items", SEE_BOX, (BOX,)),
+    Page("retry_failed", "anna fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("discard_failed", "anna fina", (BOX, FAILED), answer=302, else_=0, method="post"),
+    Page("export_failed", SEE_BOX, (BOX, FAILED)),
     # Dora sees the mailbox but may start nothing.
     Page("sync_now", "anna fina", (BOX,), else_=0, fragment=True),
     Page("sync_now", "anna fina", (BOX,), answer=302, else_=0, method="post"),
@@ -95,6 +98,7 @@ def address(page: Page, scene: scenes.Scene) -> str:
         BODY: first.pk,
         FILE: first.attachments.get(position=0).pk,
         RECORD: Contact.objects.get(last_name="Riera").pk,
+        FAILED: ItemFailure.objects.filter(mailbox=scene.box).order_by("pk")[0].pk,
     }
     return reverse(page.name, args=[keys.get(arg, arg) for arg in page.args])
 

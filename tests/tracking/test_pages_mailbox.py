@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
@@ -76,10 +77,10 @@ def test_failed_items_are_shown_with_what_to_do_and_apart_from_those_that_healed
     assert shown.count('<th scope="row">') == 2
     assert "What to do:" in shown
     assert "quarantined" in shown
-    assert "Nothing has healed yet" in page(client, scene, "failed-items/?healed=1")
+    assert "Nothing has healed yet" in page(client, scene, "failed-items/?show=healed")
     ItemFailure.objects.update(resolved_at=scene.now)
     assert "No item fails" in page(client, scene, "failed-items/")
-    assert page(client, scene, "failed-items/?healed=1").count('<th scope="row">') == 2
+    assert page(client, scene, "failed-items/?show=healed").count('<th scope="row">') == 2
 
 
 # -- Sync now -----------------------------------------------------------------------------------------------------------
@@ -166,3 +167,86 @@ def test_decisions_are_paged_by_time(client: Client, scene: scenes.Scene) -> Non
     older = re.search(r'href="\?([^"]*before=[^"]+)"', page(client, scene, "decisions/?outcome=refused"))
     assert older
     assert page(client, scene, f"decisions/?{older[1]}").count('<th scope="row">') == 20
+
+
+# -- failed items: what can be done ---------------------------------------------------------------------------------------
+
+
+def decided(scene: scenes.Scene) -> ItemFailure:
+    """Give the first failed item the decision that a run leaves with it."""
+    failure = ItemFailure.objects.filter(mailbox=scene.box).order_by("pk")[0]
+    ItemDecision.objects.create(
+        mailbox=scene.box, folder=failure.folder, item_id=failure.item_id, outcome="quarantined", reason="unreadable",
+        facts={"code": failure.code}, decided_at=scene.now,
+    )  # fmt: skip
+    return failure
+
+
+def test_the_owner_discards_an_item_with_a_reason_and_takes_it_back(client: Client, scene: scenes.Scene) -> None:
+    failure = decided(scene)
+    assert page(client, scene, "failed-items/").count("Discard this item") == 2
+    answer = client.post(
+        f"/mailboxes/{scene.box.pk}/failed-items/{failure.pk}/discard/", {"why": "an old fax"}, follow=True
+    )
+    shown = html.unescape(answer.content.decode())
+    assert "You can take that back" in shown
+    assert shown.count('<th scope="row">') == 1
+    shown = page(client, scene, "failed-items/?show=discarded")
+    assert "Discarded by anna: an old fax" in shown
+    assert "Nothing has healed yet" in page(client, scene, "failed-items/?show=healed")
+    assert "Discarded by anna: an old fax" in page(client, scene, "decisions/?outcome=discarded")
+    assert "+ 1 discarded" in page(client, scene, "")
+    answer = client.post(f"/mailboxes/{scene.box.pk}/failed-items/retry/", {"item": failure.pk}, follow=True)
+    assert "1 item is tried again" in answer.content.decode()
+    assert Run.objects.get(mailbox=scene.box, finished_at=None).queue == "immediate"
+    assert "Nothing was discarded" in page(client, scene, "failed-items/?show=discarded")
+
+
+def test_all_that_is_unresolved_is_tried_again_by_one_press(client: Client, scene: scenes.Scene) -> None:
+    answer = client.post(f"/mailboxes/{scene.box.pk}/failed-items/retry/", follow=True)
+    assert "2 items are tried again" in answer.content.decode()
+    assert ItemFailure.objects.filter(retry_at__gt=scene.now + timedelta(hours=1)).count() == 0
+    ItemFailure.objects.update(resolved_at=scene.now)
+    answer = client.post(f"/mailboxes/{scene.box.pk}/failed-items/retry/", follow=True)
+    assert "nothing to try again" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("why", "resolved", "said"), [("  ", False, "in a few words"), ("x", True, "not set aside")])
+def test_a_discard_that_cannot_be_is_said(
+    client: Client, scene: scenes.Scene, why: str, resolved: bool, said: str
+) -> None:
+    failure = decided(scene)
+    if resolved:
+        ItemFailure.objects.update(resolved_at=scene.now)
+    answer = client.post(f"/mailboxes/{scene.box.pk}/failed-items/{failure.pk}/discard/", {"why": why}, follow=True)
+    assert said in answer.content.decode()
+    assert ItemDecision.objects.get(item_id=failure.item_id).outcome == "quarantined"
+
+
+def test_a_retry_without_queue_or_with_the_mailbox_off_is_said(client: Client, scene: scenes.Scene) -> None:
+    address = f"/mailboxes/{scene.box.pk}/failed-items/retry/"
+    with patch.object(actions, "sync_now", side_effect=RedisGone("gone")):
+        assert "The queue does not answer" in client.post(address, follow=True).content.decode()
+    Mailbox.objects.filter(pk=scene.box.pk).update(intent=Intent.OFF)
+    assert "not switched on" in client.post(address, follow=True).content.decode()
+    assert client.post(address, {"item": "x"}).status_code == 404
+
+
+def test_an_export_is_a_json_file_without_content_and_nobody_else_gets_it(client: Client, scene: scenes.Scene) -> None:
+    failure = decided(scene)
+    address = f"/mailboxes/{scene.box.pk}/failed-items/{failure.pk}/export/"
+    answer = client.get(address)
+    assert answer.json()["error"]["code"] == "item_unreadable"
+    assert answer.json()["content"] is None
+    assert f'filename="failed-item-{failure.pk}.json"' in answer["Content-Disposition"]
+    other = f"/mailboxes/{scene.boxes['bruno'].pk}/failed-items/{failure.pk}/export/"
+    client.force_login(scene.person("fina"))
+    assert client.get(other).status_code == 404
+
+
+def test_who_may_only_look_sees_no_button(client: Client, scene: scenes.Scene) -> None:
+    client.force_login(scene.person("dora"))
+    shown = page(client, scene, "failed-items/")
+    assert "Retry" not in shown
+    assert "Discard this item" not in shown
+    assert "JSON" in shown

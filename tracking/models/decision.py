@@ -11,7 +11,8 @@ class ItemDecision(models.Model):
     """The last decision for one item of a mailbox. All that is kept of refused mail (design §4, promotion check).
 
     `message_hash` is the keyed hash of the Message-ID (HMAC-SHA256, hex). `facts` are the parameters of the reason's
-    sentence (`tracking.reasons`): for a refusal they never say anything of the mail itself.
+    sentence (`tracking.reasons`): for a refusal they never say anything of the mail itself. Of a discarded item they
+    hold who discarded it and why (`by`, `why`) and what it was set aside for (`code`, `was`).
     """
 
     class Outcome(models.TextChoices):
@@ -21,6 +22,7 @@ class ItemDecision(models.Model):
         UPDATED = "updated", _("updated")
         REFUSED = "refused", _("refused")
         QUARANTINED = "quarantined", _("quarantined")
+        DISCARDED = "discarded", _("discarded")
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="decisions")
     # None: the item left its folder.
@@ -58,7 +60,8 @@ class ItemDecision(models.Model):
 class ItemFailure(models.Model):
     """An item that could not be read or stored. Retried with back-off; after three failures it is quarantined.
 
-    `attempts` is written before the attempt it counts. Resolved rows stay, so that a mailbox shows what healed.
+    `attempts` is written before the attempt it counts. Resolved rows stay, so that a mailbox shows what healed; that of
+    a discarded item, too, so that it can be taken back.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="failures_of_items")

@@ -12,6 +12,7 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     REFUSED = "refused"
     QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
 
 
 class Option(StrEnum):
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     KILLS_WORKER = "kills_worker"
     CANNOT_STORE = "cannot_store"
+    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True)

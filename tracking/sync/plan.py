@@ -159,8 +159,9 @@ def _answer(change: Change, item: KnownItem | None) -> Touch | Remove | Literal[
         return _READ
     if item.here and change.change_key and change.change_key == item.change_key:
         return None
-    if item.outcome in (Outcome.TRACKED, Outcome.UPDATED):
-        # The copy is immutable: a category, a flag, a move back change nothing in it.
+    if item.outcome in (Outcome.TRACKED, Outcome.UPDATED, Outcome.DISCARDED):
+        # The copy is immutable: a category, a flag, a move back change nothing in it. What a person discarded stays so
+        # until a person takes it back.
         return Touch(change.item_id, change.change_key)
     # Refused or quarantined: a change may change the answer; being read does not.
     return Touch(change.item_id, change.change_key) if change.kind is ChangeKind.READ_FLAG else _READ

@@ -112,6 +112,7 @@ def test_what_a_change_of_an_item_asks_for():
     """The table of docs/sync.md, row by row."""
     created, updated, removed, read = ChangeKind.CREATED, ChangeKind.UPDATED, ChangeKind.REMOVED, ChangeKind.READ_FLAG
     tracked, refused, set_aside = (KnownItem("1", o) for o in (Outcome.TRACKED, Outcome.REFUSED, Outcome.QUARANTINED))
+    given_up = KnownItem("1", Outcome.DISCARDED)
     away = KnownItem("1", Outcome.TRACKED, here=False)
     rows = [
         (created, None, "read"),
@@ -125,6 +126,10 @@ def test_what_a_change_of_an_item_asks_for():
         (read, refused, Touch("i", "2")),
         (removed, refused, Remove("i")),
         (updated, set_aside, "read"),
+        (created, given_up, Touch("i", "2")),
+        (updated, given_up, Touch("i", "2")),
+        (read, given_up, Touch("i", "2")),
+        (removed, given_up, Remove("i")),
         (created, away, Touch("i", "2")),
         (removed, away, None),
     ]
