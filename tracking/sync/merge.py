@@ -28,18 +28,24 @@ class Withheld(StrEnum):
     MAY_NOT_READ = "may_not_read"
     MAY_NOT_WRITE = "may_not_write"
     NOT_ORGANIZER = "not_organizer"
+    TOO_LONG = "too_long"
+    NO_SUCH_RECORD = "no_such_record"
+    NAME_ONLY = "name_only"
+    NOT_EMPTY = "not_empty"
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What the owner of the mailbox may read and write of the record, as field names; and what the item allows.
 
-    `fixed`: fields of the item that only somebody else may change (the organiser of a meeting).
+    `fixed`: fields of the item that only somebody else may change (the organiser of a meeting). `untakable`: fields whose
+    value in Exchange the record cannot hold as it is; it is left there rather than cut short or guessed at.
     """
 
     unreadable: frozenset[Field] = frozenset()
     unwritable: frozenset[Field] = frozenset()
     fixed: frozenset[Field] = frozenset()
+    untakable: Mapping[Field, Withheld] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ def _merge_field(
     if out is None and name in rights.fixed:
         out = Withheld.NOT_ORGANIZER
     back = _barred(direction.reaches_crm, name in rights.unwritable, Withheld.MAY_NOT_WRITE)
+    if back is None:
+        back = rights.untakable.get(name)
     both = agreed not in (mine, other)
     winner = _winner(out, back, both=both, ours_changed=mine != agreed, newer=_newer(ours, theirs))
     if winner is None:

@@ -1,0 +1,1 @@
+"""Appointments, contacts and tasks: records and entries kept in step, both ways."""
