@@ -32,6 +32,7 @@ from tracking.models import (
     ItemFailure,
     ItemLink,
     Lead,
+    LinkState,
     OccurrenceChange,
     Opportunity,
     Participant,
@@ -114,7 +115,7 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (ItemDecision, ItemFailure, Holder, ItemLink):
+for _of in (ItemDecision, ItemFailure, Holder, ItemLink, LinkState):
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))

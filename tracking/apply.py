@@ -26,7 +26,7 @@ from tracking.locks import lock_keys
 from tracking.models import Activity, Holder, ItemDecision
 from tracking.sync import identity
 from tracking.sync.facts import Outcome, Reason
-from tracking.sync.plan import Action, Fail, Link, Refuse, Remove, Touch, Track
+from tracking.sync.plan import Action, Fail, Keep, Link, Refuse, Remove, Touch, Track
 
 # Two workers that wait for each other's rows: PostgreSQL ends one of them, which then simply does its page again.
 _DEADLOCK_ATTEMPTS = 3
@@ -116,6 +116,18 @@ def _item_id(action: Action) -> str:
     return action.envelope.item_id if isinstance(action, (Track, Link)) else action.item_id
 
 
+def keep_lease(run: Run, now: datetime) -> None:
+    """Lock the run's row for this transaction, with a sign of life; raises `LeaseLost` when the lease is gone."""
+    held = (
+        Run.objects.select_for_update(no_key=True)
+        .filter(pk=run.pk, finished_at__isnull=True)
+        .values_list("pk", flat=True)
+    )
+    if not list(held):
+        raise LeaseLost
+    Run.objects.filter(pk=run.pk).update(heartbeat_at=Greatest(F("heartbeat_at"), now))
+
+
 class _Writer:
     """One transaction's worth of writing. Made anew for every attempt: it collects rows."""
 
@@ -127,7 +139,7 @@ class _Writer:
         self.stored = Stored()
 
     def write(self, actions: Sequence[Action]) -> Stored:
-        self._keep_lease()
+        keep_lease(self.run, self.now)
         before = self._outcomes_before(actions)
         messages = [action for action in actions if isinstance(action, Track | Link)]
         lock_keys(key for message in messages for key in thread_keys(message, self.mailbox.pk))
@@ -144,6 +156,15 @@ class _Writer:
         for action in (*actions, *refusals):
             if isinstance(action, Refuse):
                 self._refuse(action)
+            elif isinstance(action, Keep):
+                self._note(
+                    ItemDecision(
+                        item_id=action.item_id,
+                        change_key=action.change_key,
+                        outcome=action.outcome,
+                        reason=action.reason,
+                    )
+                )
         self._fail(failures)
         self._save()
         self._touch({action.item_id: action.change_key for action in actions if isinstance(action, Touch)})
@@ -152,17 +173,7 @@ class _Writer:
         self._mark_listed()
         return self.stored
 
-    # -- the lease, counts, cursor
-
-    def _keep_lease(self) -> None:
-        held = (
-            Run.objects.select_for_update(no_key=True)
-            .filter(pk=self.run.pk, finished_at__isnull=True)
-            .values_list("pk", flat=True)
-        )
-        if not list(held):
-            raise LeaseLost
-        Run.objects.filter(pk=self.run.pk).update(heartbeat_at=Greatest(F("heartbeat_at"), self.now))
+    # -- counts, cursor
 
     def _outcomes_before(self, actions: Sequence[Action]) -> dict[str, tuple[int | None, str]]:
         rows = ItemDecision.objects.filter(

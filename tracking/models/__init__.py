@@ -3,7 +3,7 @@
 from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Participant, Thread, ThreadKey
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
-from tracking.models.link import FieldConflict, FieldDirection, ItemLink, SyncFilter
+from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.record import Account, Case, Lead, Opportunity
 
@@ -23,6 +23,7 @@ __all__ = [
     "ItemFailure",
     "ItemLink",
     "Lead",
+    "LinkState",
     "OccurrenceChange",
     "Opportunity",
     "Participant",

@@ -14,11 +14,15 @@ class LinkedKind(models.TextChoices):
     TASK = "task", _("task")
 
 
+SIDES = [("crm", _("the CRM")), ("exchange", _("Exchange"))]
+
+
 class ItemLink(models.Model):
     """A record and its entry in one mailbox.
 
     Made before the entry is: `stamp` is written on the entry, so that after a crash it is found and not made twice.
-    A link that ended stays (`unlinked_at`, `reason`): what its owner threw away is not made again.
+    A link that ended stays (`unlinked_at`, `reason`): what its owner threw away is not made again. `gone_at`: the entry
+    left its folder; a move looks like that, so nothing is done about it at once.
     `base` is what both sides last agreed on, `withheld` which changed fields stayed where they were, and why.
     """
 
@@ -35,8 +39,11 @@ class ItemLink(models.Model):
     withheld = models.JSONField(default=dict)
     # When the record was last changed, as of the last comparison: what is newer is to be compared again.
     record_seen_at = models.DateTimeField(null=True)
+    # Which side was there first: what its owner had tracked stays linked whatever the filters say.
+    born_in = models.CharField(max_length=10, choices=SIDES, default="crm")
     linked_at = models.DateTimeField(_("linked"))
     synced_at = models.DateTimeField(_("last compared"), null=True)
+    gone_at = models.DateTimeField(_("entry gone since"), null=True)
     unlinked_at = models.DateTimeField(_("link ended"), null=True)
     reason = models.CharField(_("reason"), max_length=60, blank=True)
 
@@ -56,6 +63,31 @@ class ItemLink(models.Model):
         return f"{self.kind} {self.record_id} in mailbox {self.mailbox_id}"
 
 
+class LinkState(models.Model):
+    """How far one kind is kept in step in one mailbox, and whether the deletion brake holds.
+
+    Records changed since `records_seen_at` are to be looked at. `brake` lists what would be deleted; until somebody
+    releases it, nothing is.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="link_states")
+    kind = models.CharField(_("kind"), max_length=12, choices=LinkedKind)
+    records_seen_at = models.DateTimeField(null=True)
+    braked_at = models.DateTimeField(_("brake holds since"), null=True)
+    brake = models.JSONField(default=list, blank=True)
+    released_at = models.DateTimeField(_("brake released"), null=True)
+    released_by = models.CharField(_("released by"), max_length=150, blank=True)
+
+    class Meta:
+        """One per mailbox and kind."""
+
+        constraints = [models.UniqueConstraint(fields=["mailbox", "kind"], name="link_state_once")]
+
+    def __str__(self) -> str:
+        """Return what it is about."""
+        return f"{self.kind} of mailbox {self.mailbox_id}"
+
+
 class FieldConflict(models.Model):
     """A field that both sides changed: both values, both times, who won; the other value can be had back (design §4)."""
 
@@ -67,7 +99,7 @@ class FieldConflict(models.Model):
     theirs = models.JSONField(null=True)
     ours_at = models.DateTimeField()
     theirs_at = models.DateTimeField()
-    winner = models.CharField(max_length=10, choices=[("crm", _("the CRM")), ("exchange", _("Exchange"))])
+    winner = models.CharField(max_length=10, choices=SIDES)
     found_at = models.DateTimeField(_("found"))
     undone_at = models.DateTimeField(_("undone"), null=True)
     undone_by = models.CharField(_("undone by"), max_length=150, blank=True)

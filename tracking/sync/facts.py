@@ -46,6 +46,11 @@ class Reason(StrEnum):
     NOT_A_REPLY = "not_a_reply"
     NO_RECORD = "no_record"
 
+    MARKED = "marked"
+    IN_STEP = "in_step"
+    NOT_MARKED = "not_marked"
+    COPY_OF_LINKED = "copy_of_linked"
+
     UNREADABLE = "unreadable"
     KILLS_WORKER = "kills_worker"
     CANNOT_STORE = "cannot_store"

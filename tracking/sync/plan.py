@@ -69,6 +69,16 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """An appointment, contact or task that is linked to a record (`tracking.linked`): only the decision is noted here."""
+
+    item_id: str
+    change_key: str
+    outcome: Outcome
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """The item could not be read or stored. `message_id` is empty when not even its envelope could be read."""
 
@@ -95,7 +105,7 @@ class Remove:
     item_id: str
 
 
-Action = Track | Link | Refuse | Fail | Touch | Remove
+Action = Track | Link | Refuse | Keep | Fail | Touch | Remove
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""What planning must know of linked pairs, and what is stored of them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+
+from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.entries import EntryKind, Field, Marks
+from security.access import visible
+from security.models import User
+from tracking.filter_queries import flowing
+from tracking.linked.records import MODELS
+from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
+from tracking.models.record import Owned
+from tracking.sync.codec import encode, encode_all
+from tracking.sync.directions import Direction, directions
+from tracking.sync.filters import Asker
+from tracking.sync.merge import Merge, Side
+
+
+def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
+    """Return the directions in force for a mailbox: those of its sync profile, else the defaults."""
+    rows = FieldDirection.objects.filter(sync_profile=mailbox.sync_profile_id, kind=kind)
+    return directions(kind, {Field(row.field): Direction(row.direction) for row in rows})
+
+
+def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
+    """Return on whose behalf the filters of a mailbox are asked."""
+    return Asker(mailbox.owner_id, now, _today(now))
+
+
+def _today(now: datetime) -> date:
+    # An installation has one zone until people have their own.
+    return now.astimezone(ZoneInfo("UTC")).date()
+
+
+def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> QuerySet[Owned]:
+    """Return the records that the filters in force let into the mailbox."""
+    filters = [
+        *SyncFilter.objects.filter(kind=kind, sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM),
+        *SyncFilter.objects.filter(kind=kind, mailbox=mailbox),
+    ]
+    return flowing(kind, filters, mailbox.owner, asker_of(mailbox, now))
+
+
+def records_by_id(kind: EntryKind, ids: Iterable[int], owner: User) -> dict[int, Owned]:
+    """Return those of the records that the owner may see."""
+    found: QuerySet[Owned] = visible(owner, MODELS[kind]).filter(pk__in=list(ids))
+    return {record.pk: record for record in found}
+
+
+def new_link(
+    mailbox: Mailbox, kind: EntryKind, record_id: int, *, born_in: Side, folder: Folder, now: datetime
+) -> ItemLink:
+    """Make the link before there is an entry: its stamp is how the entry is found after a crash."""
+    return ItemLink.objects.create(
+        mailbox=mailbox,
+        kind=kind,
+        record_id=record_id,
+        stamp=uuid4().hex,
+        born_in=born_in,
+        folder=folder,
+        linked_at=now,
+    )
+
+
+def note_entry(link: ItemLink, marks: Marks, folder: Folder | None = None) -> None:
+    """Note which entry it is now, and as of which change."""
+    link.item_id, link.change_key = marks.item_id, marks.change_key or link.change_key
+    link.uid = marks.uid or link.uid
+    link.gone_at = None
+    link.folder = folder or link.folder
+    link.save(update_fields=["item_id", "change_key", "uid", "gone_at", "folder"])
+
+
+def note_merge(link: ItemLink, merged: Merge, *, record: Owned, run: Run, now: datetime) -> None:
+    """Store what both sides agree on now, what stayed where it was, and the conflicts with both values."""
+    link.base = encode_all(merged.base)
+    link.withheld = {name.value: reason.value for name, reason in merged.withheld.items()}
+    link.record_seen_at, link.synced_at = record.modified_at, now
+    link.save(update_fields=["base", "withheld", "record_seen_at", "synced_at"])
+    FieldConflict.objects.bulk_create(
+        FieldConflict(
+            link=link,
+            run=run,
+            field=conflict.name,
+            base=encode(conflict.base),
+            ours=encode(conflict.ours),
+            theirs=encode(conflict.theirs),
+            ours_at=conflict.ours_at,
+            theirs_at=conflict.theirs_at,
+            winner=conflict.winner,
+            found_at=now,
+        )
+        for conflict in merged.conflicts
+    )
+
+
+def end_link(link: ItemLink, reason: str, now: datetime) -> None:
+    """End a link. It stays as a note, so that what was thrown away is not made again."""
+    link.unlinked_at, link.reason = now, reason
+    link.save(update_fields=["unlinked_at", "reason"])
+
+
+def by_item(mailbox: Mailbox, item_ids: Iterable[str]) -> dict[str, ItemLink]:
+    """Return the links, ended ones too, of these items."""
+    found = ItemLink.objects.filter(mailbox=mailbox, item_id__in=list(item_ids))
+    return {link.item_id: link for link in found}
+
+
+def by_stamp(stamps: Iterable[str]) -> Mapping[str, ItemLink]:
+    """Return the links of these stamps, of whatever mailbox."""
+    # Found without regard to case, as a mail server may give it back.
+    wanted = {stamp.lower() for stamp in stamps if stamp}
+    return {link.stamp: link for link in ItemLink.objects.filter(stamp__in=wanted)}
