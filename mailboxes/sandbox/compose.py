@@ -7,6 +7,7 @@ text as a subject or a name, and it must go out encoded, never be refused.
 import email
 import email.policy
 import email.utils
+import uuid
 from email import encoders
 from email.header import Header
 from email.message import Message
@@ -45,6 +46,11 @@ _IN_BYTES: Final = frozenset(
     """
     )
 )
+
+
+def new_message_id() -> str:
+    """Return a Message-ID of this server."""
+    return f"<{uuid.uuid4()}@sandbox.example>"
 
 
 def people_in(content: Content, element: str) -> list[Person]:

@@ -1,11 +1,13 @@
 """The sandbox's own address space, /_/: what a test or a bench asks the server itself.
 
 GET    /_/requests        counts (see counting.py), `outbound` (mails to people outside) and `meeting_messages`
-                              (invitations and cancellations sent, whoever got them)
+                              (requests, updates, cancellations and answers sent, one per recipient)
 POST   /_/requests/reset  begin counting at nought
 GET    /_/mailboxes       [{"address", "password", "messages"}], messages in Inbox and Sent Items
 GET    /_/faults          the script in force; POST puts a JSON list in force (faults.py), DELETE ends all
 GET    /_/outbound        [{"sender", "recipient", "size", "at"}]
+GET    /_/departures      [{"kind", "sender", "recipients", "subject", "uid", "at"}]: every mail and meeting message that
+                              left a mailbox here; kind is mail, request, update, cancellation or response
 POST   /_/deliver         {"from", "to", "subject", "text"} or {"to", "mime": base64}: a new message, now
 """
 
@@ -13,6 +15,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from mailboxes.sandbox import delivery
@@ -38,6 +41,7 @@ def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: st
         "/_/requests/reset": {"POST": reset},
         "/_/mailboxes": {"GET": store.overview},
         "/_/outbound": {"GET": lambda: _outbound(store)},
+        "/_/departures": {"GET": lambda: _departures(store)},
         "/_/faults": {"GET": faults.listed, "POST": lambda: {"added": faults.script(_list(body))}, "DELETE": clear},
         "/_/deliver": {"POST": lambda: _deliver(store, body)},
     }
@@ -74,6 +78,11 @@ def _outbound(store: SandboxStore) -> list[dict[str, Any]]:
         ]
 
 
+def _departures(store: SandboxStore) -> list[dict[str, Any]]:
+    with store.lock:
+        return [asdict(one) for one in store.departed]
+
+
 def _deliver(store: SandboxStore, body: bytes) -> dict[str, Any]:
     wanted = json.loads(body or b"{}")
     if not isinstance(wanted, dict):
@@ -90,4 +99,4 @@ def _deliver(store: SandboxStore, body: bytes) -> dict[str, Any]:
             raise ValueError(f"mime is no base64: {error}") from error
     else:
         raw = delivery.letter(store, sender, to, str(wanted.get("subject", "")), str(wanted.get("text", "")))
-    return {"ids": delivery.post(store, sender, to, raw)}
+    return {"ids": delivery.arrive(store, sender, to, raw)}

@@ -1,8 +1,10 @@
 """iCalendar (RFC 5545) to appointments, tasks and the meeting part of invitations.
 
 Basic but true: what stands in the file is what a client reads. Zones are given by their Windows
-names, as Exchange gives them; a time without a zone counts as UTC; an all-day event runs from
-midnight to midnight in UTC. A rule the protocol cannot express is left out, its first occurrence kept.
+names, as Exchange gives them, and written out where they have none; a time without a zone counts as
+UTC; an all-day event runs from midnight to midnight in UTC. A rule the protocol cannot express is left
+out, its first occurrence kept. Changed occurrences (RECURRENCE-ID) and deleted ones (EXDATE) are kept
+with their series if it is in the same file, else as appointments of their own.
 """
 
 import warnings
@@ -11,19 +13,39 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import icalendar
-from tzlocal.windows_tz import tz_win
 
+from mailboxes.sandbox import zones
 from mailboxes.sandbox.headers import decode_bytes
-from mailboxes.sandbox.model import Content
+from mailboxes.sandbox.model import Altered, Content
 from mailboxes.sandbox.recurrence import recurrence
 from mailboxes.sandbox.tasks import Task
 from mailboxes.sandbox.tasks import content as task_content
-from mailboxes.sandbox.xmltext import boolean, escape, leaf, mailbox, moment, raw_leaf, recipient
+from mailboxes.sandbox.xmltext import boolean, leaf, mailbox, moment, raw_leaf, recipient
 
 # What the library raises on calendars that are none, or hold values that are none.
 _UNREADABLE: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
 _CLASSES: Final = {"PRIVATE": "Private", "CONFIDENTIAL": "Confidential"}
 _ANSWERS: Final = {"ACCEPTED": "Accept", "DECLINED": "Decline", "TENTATIVE": "Tentative"}
+_CLASS_ENDS: Final = {"ACCEPTED": "Pos", "DECLINED": "Neg", "TENTATIVE": "Tent"}
+_BUSY: Final = {
+    "FREE": "Free",
+    "TENTATIVE": "Tentative",
+    "OOF": "OOF",
+    "WORKINGELSEWHERE": "WorkingElsewhere",
+    "BUSY": "Busy",
+}
+# What an occurrence has by its series, however it is written.
+_NOT_OWN: Final = frozenset(
+    (
+        "RecurrenceId",
+        "Recurrence",
+        "CalendarItemType",
+        "IsRecurring",
+        "DateTimeStamp",
+        "UID",
+        "AppointmentSequenceNumber",
+    )
+)
 
 
 class UnreadableCalendar(ValueError):
@@ -34,7 +56,7 @@ def contents(raw: bytes) -> list[Content]:
     """Return each VEVENT and VTODO as the content of an item. Raises UnreadableCalendar."""
     try:
         components = _components(raw, ("VEVENT", "VTODO"))
-        found = [_task(one) if one.name == "VTODO" else _appointment(one) for one in components]
+        found = _in_series([(one, _task(one) if one.name == "VTODO" else _appointment(one)) for one in components])
     except _UNREADABLE as error:
         raise UnreadableCalendar(str(error) or type(error).__name__) from error
     if not found:
@@ -52,8 +74,10 @@ def meeting_values(raw: bytes, kind: str) -> dict[str, str]:
         answer = next((a.params.get("PARTSTAT", "") for a in _people(event, "ATTENDEE")), "")
     except _UNREADABLE:
         return {}
-    for name in ("Subject", "Importance", "Sensitivity"):
+    for name in ("Subject", "Importance", "Sensitivity", "MyResponseType"):
         values.pop(name, None)
+    if kind == "MeetingResponse" and str(answer).upper() in _CLASS_ENDS:
+        values["ItemClass"] = raw_leaf("ItemClass", f"IPM.Schedule.Meeting.Resp.{_CLASS_ENDS[str(answer).upper()]}")
     values["ResponseType"] = raw_leaf(
         "ResponseType",
         _ANSWERS.get(str(answer).upper(), "Unknown") if kind == "MeetingResponse" else "NoResponseReceived",
@@ -71,6 +95,36 @@ def _components(raw: bytes, names: tuple[str, ...]) -> list[Any]:
         warnings.simplefilter("ignore")  # the library warns of every deviation; here none is news
         calendars: Iterable[Any] = icalendar.Calendar.from_ical(decode_bytes(raw), multiple=True)
         return [one for calendar in calendars for one in calendar.walk() if one.name in names]
+
+
+def _in_series(found: list[tuple[Any, Content]]) -> list[Content]:
+    """Put changed occurrences where their series is, and leave out of it what was deleted."""
+    masters = {
+        content.values["UID"]: content
+        for _, content in found
+        if content.values.get("Recurrence") and content.values["UID"]
+    }
+    kept = []
+    for component, content in found:
+        master = masters.get(content.values.get("UID", ""))
+        original = _when(component, "RECURRENCE-ID")
+        if master is None or master is content or original is None:
+            kept.append(content)
+            continue
+        names = {name for name, text in content.values.items() if text != master.values.get(name)} - _NOT_OWN
+        names |= {name for name, own in (("Body", content.body), ("Categories", content.categories)) if own}
+        master.altered[_epoch(original)] = Altered(names | {"Start", "End"}, content)
+    for component, content in found:
+        if content.values.get("Recurrence"):
+            content.cancelled |= {_epoch(one) for one in _dates(component, "EXDATE")}
+    return kept
+
+
+def _dates(component: Any, name: str) -> list[date]:
+    value = component.get(name)
+    groups = value if isinstance(value, list) else [value] if value is not None else []
+    days = [getattr(one, "dt", None) for group in groups for one in getattr(group, "dts", [])]
+    return [day for day in days if isinstance(day, date)]
 
 
 def _appointment(event: Any) -> Content:
@@ -110,7 +164,7 @@ def _event_values(event: Any) -> dict[str, str]:
     all_day = not isinstance(start, datetime)
     end = _end(event, start)
     rule = event.get("RRULE")
-    recurring = recurrence(rule, _day(start) or date.min) if rule else ""
+    recurring = recurrence(_in_zone(rule, start), _day(start) or date.min) if rule else ""
     values = {
         "Subject": leaf("Subject", _text(event, "SUMMARY")),
         "UID": leaf("UID", _text(event, "UID")),
@@ -118,9 +172,8 @@ def _event_values(event: Any) -> dict[str, str]:
         "End": moment("End", _epoch(end)),
         "IsAllDayEvent": boolean("IsAllDayEvent", all_day),
         "Location": leaf("Location", _text(event, "LOCATION")),
-        "LegacyFreeBusyStatus": raw_leaf(
-            "LegacyFreeBusyStatus", "Free" if _text(event, "TRANSP").upper() == "TRANSPARENT" else "Busy"
-        ),
+        "LegacyFreeBusyStatus": raw_leaf("LegacyFreeBusyStatus", _busy(event)),
+        "AppointmentSequenceNumber": raw_leaf("AppointmentSequenceNumber", str(_sequence(event))),
         "IsCancelled": boolean("IsCancelled", _text(event, "STATUS").upper() == "CANCELLED"),
         "IsRecurring": boolean("IsRecurring", bool(recurring)),
         "CalendarItemType": raw_leaf("CalendarItemType", "RecurringMaster" if recurring else "Single"),
@@ -129,8 +182,7 @@ def _event_values(event: Any) -> dict[str, str]:
         "Sensitivity": raw_leaf("Sensitivity", _CLASSES.get(_text(event, "CLASS").upper(), "Normal")),
     }
     for name, when in (("StartTimeZone", start), ("EndTimeZone", end)):
-        zone = _zone(when)
-        values[name] = f'<t:{name} Id="{escape(zone)}" Name="{escape(zone)}"/>'
+        values[name] = zones.written(when, name)
     occurrence, stamp = _when(event, "RECURRENCE-ID"), _when(event, "DTSTAMP")
     if occurrence is not None:
         values["RecurrenceId"] = moment("RecurrenceId", _epoch(occurrence))
@@ -142,11 +194,16 @@ def _event_values(event: Any) -> dict[str, str]:
 def _meeting_people(event: Any) -> dict[str, str]:
     organizer, attendees = _people(event, "ORGANIZER"), _people(event, "ATTENDEE")
     optional = [one for one in attendees if str(one.params.get("ROLE", "")).upper() == "OPT-PARTICIPANT"]
-    required = [one for one in attendees if one not in optional]
+    resources = [one for one in attendees if str(one.params.get("CUTYPE", "")).upper() == "RESOURCE"]
+    required = [one for one in attendees if one not in optional and one not in resources]
     values = {"IsMeeting": boolean("IsMeeting", bool(attendees))}
     for one in organizer[:1]:
         values["Organizer"] = recipient("Organizer", _person(one))
-    for element, people in (("RequiredAttendees", required), ("OptionalAttendees", optional)):
+    for element, people in (
+        ("RequiredAttendees", required),
+        ("OptionalAttendees", optional),
+        ("Resources", resources),
+    ):
         if people:
             inner = "".join(
                 f"<t:Attendee>{mailbox(*_person(one))}"
@@ -195,9 +252,24 @@ def _day(when: date | None) -> date | None:
     return when.date() if isinstance(when, datetime) else when
 
 
-def _zone(when: date) -> str:
-    zone = getattr(getattr(when, "tzinfo", None), "key", None) or str(getattr(when, "tzinfo", None) or "UTC")
-    return str(tz_win.get(zone, "UTC"))
+def _in_zone(rule: Any, start: date) -> dict[str, Any]:
+    """Return a rule whose end is told in the zone of the start, as the protocol tells it."""
+    until = rule.get("UNTIL")
+    last = until[0] if isinstance(until, list) and until else until
+    zone = start.tzinfo if isinstance(start, datetime) else None
+    if isinstance(last, datetime) and last.tzinfo and zone is not None:
+        return dict(rule) | {"UNTIL": [last.astimezone(zone)]}
+    return dict(rule)
+
+
+def _busy(event: Any) -> str:
+    told = _BUSY.get(_text(event, "X-MICROSOFT-CDO-INTENDEDSTATUS").upper())
+    return told or ("Free" if _text(event, "TRANSP").upper() == "TRANSPARENT" else "Busy")
+
+
+def _sequence(event: Any) -> int:
+    text = _text(event, "SEQUENCE")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _text(component: Any, name: str) -> str:

@@ -15,6 +15,8 @@ from mailboxes.sandbox.changelog import Cursor
 
 _HEAD = b"\x00\x03\x00\x02"
 _ITEM_FILL, _FOLDER_FILL, _ATTACHMENT_FILL, _STATE_FILL = 64, 40, 43, 150
+# Of an item's id, and of an occurrence's, which says its original start as well.
+_ITEM_BYTES, _OCCURRENCE_BYTES = 114, 122
 
 
 class MalformedId(ValueError):
@@ -22,11 +24,16 @@ class MalformedId(ValueError):
 
 
 class Identity(NamedTuple):
-    """What an id says: the mailbox's guid, the kind ("I" item, "F" folder) and the number in the store."""
+    """What an id says: the mailbox's guid, the kind, and the number in the store.
+
+    Kinds are "I" item, "F" folder and "O" occurrence; of an occurrence, `number` is the recurring
+    master's and `original` its start by the pattern, in UTC seconds.
+    """
 
     guid: str
     kind: str
     number: int
+    original: int = 0
 
 
 def _fill(material: bytes, length: int) -> bytes:
@@ -54,10 +61,19 @@ def encode_id(guid: str, kind: str, number: int) -> str:
     return _encode(material, _ITEM_FILL if kind == "I" else _FOLDER_FILL)
 
 
+def encode_occurrence_id(guid: str, master: int, original: int) -> str:
+    """Return the wire form of an occurrence's id, longer than an item's (164 characters)."""
+    material = _HEAD + guid.encode("ascii") + b"\x00O" + struct.pack(">Qq", master, original)
+    return _encode(material, _ITEM_FILL)
+
+
 def decode_id(text: str) -> Identity:
-    """Return what `encode_id` was given. Raises MalformedId."""
+    """Return what `encode_id` or `encode_occurrence_id` was given. Raises MalformedId."""
     fill = _ITEM_FILL if len(text) > 120 else _FOLDER_FILL
     material = _decode(text, fill)
+    if len(material) == 58 and material.startswith(_HEAD) and material[41:42] == b"O":
+        number, original = struct.unpack(">Qq", material[42:])
+        return Identity(material[4:40].decode("latin-1"), "O", number, original)
     if len(material) != 50 or not material.startswith(_HEAD):
         raise MalformedId("the identifier is of another kind")
     return Identity(material[4:40].decode("latin-1"), chr(material[41]), struct.unpack(">Q", material[42:])[0])
@@ -72,8 +88,9 @@ def encode_attachment_id(item_id: str, path: tuple[int, ...]) -> str:
 def decode_attachment_id(text: str) -> tuple[str, tuple[int, ...]]:
     """Return (item id, path) of `encode_attachment_id`. Raises MalformedId."""
     material = _decode(text, _ATTACHMENT_FILL)
-    item, path = material[1:115], material[115:]
-    if material[:1] != b"A" or len(item) != 114 or not path or len(path) % 4:
+    end = 1 + (_OCCURRENCE_BYTES if material[42:43] == b"O" else _ITEM_BYTES)
+    item, path = material[1:end], material[end:]
+    if material[:1] != b"A" or len(item) != end - 1 or not path or len(path) % 4:
         raise MalformedId("the identifier is of another kind")
     return base64.b64encode(item).decode("ascii"), struct.unpack(f">{len(path) // 4}I", path)
 

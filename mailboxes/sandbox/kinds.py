@@ -217,7 +217,13 @@ READ_ONLY: Final = frozenset(
     InternetMessageHeaders DateTimeSent DateTimeCreated ResponseObjects DisplayCc DisplayTo DisplayBcc
     HasAttachments EffectiveRights LastModifiedName LastModifiedTime WebClientReadFormQueryString
     WebClientEditFormQueryString ConversationId UniqueBody StoreEntryId InstanceKey NormalizedBody
-    Preview TextBody CompleteName IsRecurring IsCancelled IsMeeting CalendarItemType HasPicture
+    Preview TextBody CompleteName IsRecurring IsCancelled IsMeeting CalendarItemType HasPicture Notes
+    Organizer MyResponseType MeetingRequestWasSent AppointmentReplyTime AppointmentSequenceNumber
+    AppointmentState RecurrenceId OriginalStart FirstOccurrence LastOccurrence ModifiedOccurrences
+    DeletedOccurrences Duration IsOrganizer StartTimeZoneId EndTimeZoneId AssociatedCalendarItemId
+    HasBeenProcessed IsOutOfDate ConflictingMeetingCount AdjacentMeetingCount ConflictingMeetings
+    AdjacentMeetings ChangeCount DelegationState Delegator AssignedTime IsAssignmentEditable IsTeamTask
+    StatusDescription
     """
     )
 )

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from mailboxes.sandbox.changelog import ChangeLog
-from mailboxes.sandbox.ids import encode_change_key, encode_id
+from mailboxes.sandbox.ids import encode_change_key, encode_id, encode_occurrence_id
 
 
 @dataclass(slots=True)
@@ -27,6 +27,14 @@ class Attachment:
 
 
 @dataclass(slots=True)
+class Altered:
+    """An occurrence that differs from its series: `content` is all of it, `names` says what of it is its own."""
+
+    names: set[str]
+    content: "Content"
+
+
+@dataclass(slots=True)
 class Content:
     """What an item says. `kind` is its element in the protocol (Message, CalendarItem, Contact, Task, …).
 
@@ -36,6 +44,8 @@ class Content:
     extended  canonical name of an extended property → its XML (`extended.py`)
     categories  names of categories, colours are the clients' affair
     attached  attachments added one by one; `removed` numbers those of `raw` that were deleted
+    altered   of a series: original start (UTC seconds) → occurrence that differs
+    cancelled   of a series: original starts of occurrences that were deleted
     light     what was read from `raw` without its body, kept once read; never saved
     """
 
@@ -47,6 +57,8 @@ class Content:
     categories: tuple[str, ...] = ()
     attached: list[Attachment] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
+    altered: dict[int, Altered] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)
     light: dict[str, str] | None = field(default=None, repr=False)
 
     def copy(self) -> "Content":
@@ -60,6 +72,8 @@ class Content:
             self.categories,
             list(self.attached),
             set(self.removed),
+            {start: Altered(set(one.names), one.content.copy()) for start, one in self.altered.items()},
+            set(self.cancelled),
             self.light,
         )
 
@@ -70,6 +84,9 @@ class Item:
 
     A move ends this item and makes another with a new number, hence a new id; `search_key` is what
     stays the same. `written` says in which version a client last wrote a property, to find conflicts.
+
+    An occurrence of a series is no item of a folder: it is made for the moment (`series.py`), with the
+    series as its `master` and its start by the pattern as `original`.
     """
 
     number: int
@@ -84,13 +101,21 @@ class Item:
     is_draft: bool = False
     written: dict[str, int] = field(default_factory=dict, repr=False)
     cache: dict[str, str] = field(default_factory=dict, repr=False)
+    master: "Item | None" = field(default=None, repr=False)
+    original: int = 0
 
     @property
     def id(self) -> str:
         """The opaque id on the wire."""
         known = self.cache.get("id")
         if known is None:
-            known = self.cache["id"] = encode_id(self.folder.mailbox.guid, "I", self.number)
+            guid = self.folder.mailbox.guid
+            known = (
+                encode_id(guid, "I", self.number)
+                if self.master is None
+                else encode_occurrence_id(guid, self.number, self.original)
+            )
+            self.cache["id"] = known
         return known
 
     @property

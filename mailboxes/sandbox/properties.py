@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mailboxes.sandbox import mime
+from mailboxes.sandbox import appointments, attendant, mime, series
 from mailboxes.sandbox.compose import mime_of
 from mailboxes.sandbox.contents import attachments_of, body_of, said, size_of, text_of, thread_root
 from mailboxes.sandbox.extended import ExtendedField, header_of, value
@@ -23,6 +23,8 @@ from mailboxes.sandbox.xmltext import (
     leaf,
     mailbox,
     moment,
+    moment_in,
+    parse_fragment,
     raw_leaf,
     strings,
 )
@@ -129,6 +131,9 @@ def content_extended(content: Content, field: ExtendedField) -> str:
     kept = content.extended.get(field.name)
     if kept is not None:
         return field.render(kept) if kept else ""
+    if field.name in _OBJECT_IDS and content.kind in ("CalendarItem", "MeetingRequest", "MeetingCancellation"):
+        text = appointments.global_object_id(content)
+        return field.render(value(text)) if text else ""
     named = _TAGS.get(field.name)
     if named is not None:
         text = text_of(content, named)
@@ -152,6 +157,8 @@ def header_fragment(content: Content, name: str) -> str:
     )
 
 
+# GlobalObjectId and CleanGlobalObjectId of the set "Meeting": what a search for a UID goes by.
+_OBJECT_IDS: Final = frozenset(f"6ed8da90-450b-101b-98da-00aa003f1305:#{number}:Binary" for number in (3, 35))
 _TAGS: Final = {
     "tag:1035:String": "InternetMessageId",
     "tag:1039:String": "References",
@@ -222,6 +229,32 @@ def _flag(item: Item) -> str:
     return said(item.content, "Flag") or "<t:Flag><t:FlagStatus>NotFlagged</t:FlagStatus></t:Flag>"
 
 
+def _duration(item: Item) -> str:
+    start, end = text_of(item.content, "Start"), text_of(item.content, "End")
+    if item.content.kind != "CalendarItem" or not start or not end:
+        return ""
+    seconds = int((moment_in(end) - moment_in(start)).total_seconds())
+    return raw_leaf("Duration", f"PT{seconds // 3600}H{seconds % 3600 // 60}M")
+
+
+def _is_organizer(item: Item) -> str:
+    if item.content.kind != "CalendarItem":
+        return ""
+    return boolean("IsOrganizer", text_of(item.content, "MyResponseType") == "Organizer")
+
+
+def _associated(item: Item) -> str:
+    if item.content.kind not in ("MeetingRequest", "MeetingResponse", "MeetingCancellation"):
+        return ""
+    found = attendant.associated(item)
+    return "" if found is None else f'<t:AssociatedCalendarItemId Id="{found.id}" ChangeKey="{found.change_key}"/>'
+
+
+def _zone_id(item: Item, side: str) -> str:
+    kept = said(item.content, f"{side}TimeZone") if item.content.kind == "CalendarItem" else ""
+    return leaf(f"{side}TimeZoneId", parse_fragment(kept).get("Id", "")) if kept else ""
+
+
 _WORKED_OUT: Final[dict[str, Callable[[Item], str]]] = {
     "ItemId": _item_id,
     "ParentFolderId": _parent,
@@ -245,4 +278,13 @@ _WORKED_OUT: Final[dict[str, Callable[[Item], str]]] = {
     "StoreEntryId": lambda item: raw_leaf("StoreEntryId", base64.b64encode(item.id.encode("ascii")).decode("ascii")),
     "SearchKey": lambda item: raw_leaf("SearchKey", base64.b64encode(item.search_key).decode("ascii")),
     "Flag": _flag,
+    "FirstOccurrence": series.first_occurrence,
+    "LastOccurrence": series.last_occurrence,
+    "ModifiedOccurrences": series.modified_occurrences,
+    "DeletedOccurrences": series.deleted_occurrences,
+    "Duration": _duration,
+    "IsOrganizer": _is_organizer,
+    "AssociatedCalendarItemId": _associated,
+    "StartTimeZoneId": lambda item: _zone_id(item, "Start"),
+    "EndTimeZoneId": lambda item: _zone_id(item, "End"),
 }

@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Any, Final, Self, cast
 
-from mailboxes.sandbox import control, soap
+from mailboxes.sandbox import control, soap, zones
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults, ScriptedFault, item_faults
 from mailboxes.sandbox.headers import decode_bytes
@@ -148,7 +148,7 @@ class SandboxServer:
                 return _broken(one, self.challenges)
             if one.fault == "error" and one.scope == "request":
                 raise one.error()
-        caller = Caller(self.store, self._acting(login, parsed), item_faults(hit))
+        caller = Caller(self.store, self._acting(login, parsed), item_faults(hit), _zone(parsed))
         with self.store.lock:
             body = operation(caller, parsed.element)
         return _cut(Answer(200, body), hit)
@@ -197,6 +197,16 @@ class SandboxServer:
                 (one for address, one in self.store.mailboxes.items() if address.partition("@")[0] == name), None
             )
         return mailbox if mailbox is not None and colon and mailbox.password == password else None
+
+
+def _zone(request: soap.Request) -> str:
+    """Return the zone a request's times are in, as it is kept; "" if it names none. Raises Fault."""
+    if request.zone is None:
+        return ""
+    try:
+        return zones.definition(request.zone, "StartTimeZone")
+    except zones.BadZone as error:
+        raise soap.Fault("ErrorTimeZone", f"There is an error in the time zone: {error}.") from error
 
 
 def _unauthorized(challenges: tuple[str, ...]) -> Answer:

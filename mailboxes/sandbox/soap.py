@@ -44,12 +44,16 @@ class Fault(EwsError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: the operation's name, its element, and whom the caller wants to act as ("" for itself)."""
+    """One request: the operation's name, its element, and whom the caller wants to act as ("" for itself).
+
+    `zone` is the zone that times without one are in (t:TimeZoneContext), None if the request names none.
+    """
 
     operation: str
     element: etree._Element
     impersonated: str
     impersonates: bool
+    zone: etree._Element | None = None
 
 
 def read(body: bytes) -> Request:
@@ -77,7 +81,8 @@ def read(body: bytes) -> Request:
             impersonation.findtext(f"{T}{name}") for name in ("PrimarySmtpAddress", "SmtpAddress", "PrincipalName")
         ]
         address = next((name.strip() for name in named if name), "")
-    return Request(local_name(operations[0]), operations[0], address, impersonation is not None)
+    zone = envelope.find(f"{{{SOAP_NS}}}Header/{T}TimeZoneContext/{T}TimeZoneDefinition")
+    return Request(local_name(operations[0]), operations[0], address, impersonation is not None, zone)
 
 
 def _check_depth(element: etree._Element) -> None:

@@ -14,13 +14,13 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from mailboxes.sandbox.changelog import Change, ChangeLog
-from mailboxes.sandbox.model import Attachment, Content, Folder, Item, Mailbox
-from mailboxes.sandbox.store import Outbound, SandboxStore
+from mailboxes.sandbox.model import Altered, Attachment, Content, Folder, Item, Mailbox
+from mailboxes.sandbox.store import Departure, Outbound, SandboxStore
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ def _store_json(store: SandboxStore, blobs: _Blobs) -> dict[str, Any]:
         "meeting_messages": store.meeting_messages,
         "loaded": sorted(store.loaded),
         "mailboxes": [_mailbox_json(one, blobs) for one in store.mailboxes.values()],
+        "departed": [asdict(one) for one in store.departed],
         "outbound": [[one.sender, one.recipient, blobs.put(one.raw), one.at] for one in store.outbound],
     }
 
@@ -141,6 +142,10 @@ def _content_json(content: Content, blobs: _Blobs) -> dict[str, Any]:
         "categories": content.categories,
         "attached": [_attachment_json(one, blobs) for one in content.attached],
         "removed": sorted(content.removed),
+        "altered": [
+            [start, sorted(one.names), _content_json(one.content, blobs)] for start, one in content.altered.items()
+        ],
+        "cancelled": sorted(content.cancelled),
     }
 
 
@@ -198,6 +203,8 @@ def _read_store(state: dict[str, Any], blobs: bytes, clock: Callable[[], float])
     for one in state["mailboxes"]:
         store.adopt(_read_mailbox(one, blobs))
     store.outbound = [Outbound(sender, to, _blob(blobs, raw), at) for sender, to, raw, at in state["outbound"]]
+    # Files written before these were kept lack them.
+    store.departed = [Departure(**one | {"recipients": tuple(one["recipients"])}) for one in state.get("departed", [])]
     return store
 
 
@@ -256,6 +263,8 @@ def _read_content(data: dict[str, Any], blobs: bytes) -> Content:
         tuple(data["categories"]),
         [_read_attachment(one, blobs) for one in data["attached"]],
         set(data["removed"]),
+        {start: Altered(set(names), _read_content(one, blobs)) for start, names, one in data.get("altered", [])},
+        set(data.get("cancelled", [])),
     )
 
 

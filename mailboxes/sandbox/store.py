@@ -5,6 +5,7 @@ change takes the store's lock, moves the folder's change counter, writes the cha
 `generation` up, which is how the state file knows that there is something to save.
 """
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -12,11 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from mailboxes.sandbox import ics, mime, tasks, vcf
+from mailboxes.sandbox import appointments, ics, mime, tasks, vcf
 from mailboxes.sandbox.changelog import Change
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Content, Folder, Item, Mailbox
 from mailboxes.sandbox.names import BORN, MAIL, folder_names
+from mailboxes.sandbox.soap import EwsError
 
 
 class SandboxError(ValueError):
@@ -30,6 +32,21 @@ class Outbound:
     sender: str
     recipient: str
     raw: bytes
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Something that left a mailbox by itself or by its owner's wish, to people inside or outside.
+
+    `kind` is mail, request, update, cancellation or response; `uid` is a meeting's, "" for mail.
+    """
+
+    kind: str
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    uid: str
     at: int
 
 
@@ -49,6 +66,7 @@ class SandboxStore:
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     by_guid: dict[str, Mailbox] = field(default_factory=dict)
     outbound: list[Outbound] = field(default_factory=list)
+    departed: list[Departure] = field(default_factory=list)
     meeting_messages: int = 0
     loaded: set[str] = field(default_factory=set)
     generation: int = 0
@@ -206,14 +224,17 @@ class SandboxStore:
     ) -> list[str]:
         """Put each VEVENT (and each VTODO, into Tasks) of an .ics file into a mailbox; return the items' ids.
 
-        RFC 5545. A changed occurrence (RECURRENCE-ID) is kept as an appointment of its own. Raises
-        SandboxError if the bytes are no calendar.
+        RFC 5545. A changed occurrence (RECURRENCE-ID) is kept with its series, or as an appointment of its
+        own if the series is not in the file. Nobody is invited. Raises SandboxError if the bytes are no calendar.
         """
         try:
             contents = ics.contents(raw)
         except ics.UnreadableCalendar as error:
             raise SandboxError(f"no calendar: {error}") from error
         with self.lock:
+            for content in contents:
+                if content.kind == "CalendarItem":
+                    _settle(content, self.mailbox(address), int(self.clock()))
             return [
                 self._put(self.folder(address, "tasks" if content.kind == "Task" else folder), content, categories).id
                 for content in contents
@@ -274,8 +295,12 @@ class SandboxStore:
             return item
 
     def touch(self, item: Item, *, only_read_flag: bool = False) -> None:
-        """Write down that an item changed: new change key, change log, counters."""
+        """Write down that an item changed: new change key, change log, counters. Of an occurrence, its series did."""
         with self.lock:
+            if item.master is not None:
+                self.touch(item.master)
+                item.version, item.modified = item.master.version, item.master.modified
+                return
             now = int(self.clock())
             item.version = self._version()
             item.modified = now
@@ -361,3 +386,14 @@ class SandboxStore:
         mailbox.folders[folder.number] = folder
         mailbox.log.append(Change.CREATE, folder.number)
         return folder
+
+
+def _settle(content: Content, owner: Mailbox, now: int) -> None:
+    """Complete an appointment that was loaded; a series that makes no sense here is left its first occurrence."""
+    appointments.join(content, owner)
+    try:
+        appointments.complete(content, owner, now)
+    except EwsError:
+        content.values["Recurrence"] = ""
+        with contextlib.suppress(EwsError):
+            appointments.complete(content, owner, now)

@@ -8,12 +8,12 @@ other properties (who organises, whether a task is complete) is set by `complete
 import base64
 import binascii
 import re
-import uuid
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox import delivery
+from mailboxes.sandbox import appointments, compose, zones
 from mailboxes.sandbox.compose import people_in
 from mailboxes.sandbox.contents import attachments_of, said, text_of
 from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, read_property
@@ -29,7 +29,6 @@ from mailboxes.sandbox.xmltext import (
     leaf,
     local_name,
     moment,
-    moment_in,
     moment_text,
     raw_leaf,
     recipient,
@@ -39,10 +38,12 @@ _MOMENTS: Final = frozenset(
     words(
         """
     Start End OriginalStart RecurrenceId DateTimeStamp ReminderDueBy ReminderNextTime AppointmentReplyTime
-    DueDate StartDate CompleteDate AssignedTime Birthday WeddingAnniversary RetentionDate
+    AssignedTime Birthday WeddingAnniversary RetentionDate
     """
     )
 )
+_DAYS: Final = frozenset(("StartDate", "DueDate", "CompleteDate"))
+_ZONES: Final = frozenset(("StartTimeZone", "EndTimeZone"))
 _BOOLEANS: Final = frozenset(
     words(
         """
@@ -64,18 +65,26 @@ MESSAGE_KINDS: Final = frozenset(
 )
 
 
-def content_in(element: etree._Element) -> Content:
-    """Return the content of an item in a request. Raises Fault for what the schema forbids, EwsError else."""
+def content_in(element: etree._Element, zone: str = "") -> Content:
+    """Return the content of an item in a request whose times are in `zone` (a kept definition, "" is UTC).
+
+    Raises Fault for what the schema forbids, EwsError else.
+    """
     kind = local_name(element)
     if kind not in KINDS:
         raise EwsError("ErrorInvalidItemForOperationCreateItem", f"Items of kind {kind} cannot be made on this server.")
     content = Content(kind)
+    own = element.find(f"{T}StartTimeZone")
+    zone = zone if own is None else _kept("StartTimeZone", own, UTC)
     for child in children(element):
-        write(content, child)
+        write(content, child, zone)
+    if zone and kind == "CalendarItem":
+        _default(content, "StartTimeZone", zone)
+        _default(content, "EndTimeZone", zone.replace("StartTimeZone", "EndTimeZone"))
     return content
 
 
-def write(content: Content, element: etree._Element) -> str:
+def write(content: Content, element: etree._Element, zone: str = "") -> str:
     """Write one property as a client sent it and return its name. Raises Fault or EwsError, see `content_in`."""
     name = local_name(element)
     if name == "ExtendedProperty":
@@ -92,11 +101,11 @@ def write(content: Content, element: etree._Element) -> str:
         content.categories = tuple(dict.fromkeys(one.text or "" for one in children(element)))
     elif name == "Attachments":
         for one in children(element):
-            attach(content, attachment_in(one))
+            attach(content, attachment_in(one, zone))
     elif name in READ_ONLY:
         raise EwsError("ErrorInvalidPropertySet", f"The property {name} cannot be set.")
     else:
-        content.values[name] = _kept(name, element)
+        content.values[name] = _kept(name, element, zones.zone_in(zone))
     return name
 
 
@@ -119,13 +128,22 @@ def _extended(element: etree._Element) -> tuple[ExtendedField, str]:
         raise Fault("ErrorInvalidExtendedProperty", f"The extended property is invalid: {error}.") from error
 
 
-def _kept(name: str, element: etree._Element) -> str:
+def _kept(name: str, element: etree._Element, zone: tzinfo) -> str:
     text = (element.text or "").strip()
-    if name in _MOMENTS:
+    if name in _MOMENTS or name in _DAYS:
         try:
-            return moment(name, int(moment_in(text).timestamp()))
+            when = datetime.fromisoformat(text)
+            if name in _DAYS:  # the day it is for the client, whatever the clock says
+                day = (when.astimezone(zone) if when.tzinfo and zone is not UTC else when).date()
+                when = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            return moment(name, int((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()))
         except (ValueError, OverflowError):
             raise _invalid(name, text) from None
+    if name in _ZONES:
+        try:
+            return zones.definition(element, name)
+        except zones.BadZone as error:
+            raise EwsError("ErrorTimeZone", f"There is an error in the time zone: {error}.") from error
     if name in _BOOLEANS:
         if text not in ("true", "false", "1", "0"):
             raise _invalid(name, text)
@@ -149,7 +167,7 @@ def _bytes(text: str) -> bytes:
 # -- attachments
 
 
-def attachment_in(element: etree._Element) -> Attachment:
+def attachment_in(element: etree._Element, zone: str = "") -> Attachment:
     """Return an attachment in a request, not yet numbered. Raises Fault or EwsError."""
     kind = local_name(element)
     found = Attachment(
@@ -166,7 +184,7 @@ def attachment_in(element: etree._Element) -> Attachment:
     inner = [one for one in children(element) if local_name(one) in KINDS]
     if kind != "ItemAttachment" or len(inner) != 1:
         raise EwsError("ErrorMissingItemForCreateItemAttachment", "An item attachment needs an item.")
-    found.item = content_in(inner[0])
+    found.item = content_in(inner[0], zone)
     return found
 
 
@@ -186,7 +204,7 @@ def complete(content: Content, owner: Mailbox, now: int) -> None:
     if content.kind in MESSAGE_KINDS:
         _complete_message(content, owner)
     elif content.kind == "CalendarItem":
-        _complete_appointment(content, owner)
+        appointments.complete(content, owner, now)
     elif content.kind == "Contact":
         _complete_contact(content)
     elif content.kind == "Task":
@@ -204,34 +222,13 @@ def _complete_message(content: Content, owner: Mailbox) -> None:
     author = people_in(content, "From") or people_in(content, "Sender") or [(owner.display_name, owner.address)]
     _default(content, "From", recipient("From", author[0]))
     _default(content, "Sender", recipient("Sender", author[0]))
-    _default(content, "InternetMessageId", leaf("InternetMessageId", delivery.new_message_id()))
+    _default(content, "InternetMessageId", leaf("InternetMessageId", compose.new_message_id()))
     _default(content, "Importance", raw_leaf("Importance", "Normal"))
     _default(content, "Sensitivity", raw_leaf("Sensitivity", "Normal"))
     content.values["ConversationTopic"] = leaf("ConversationTopic", topic_of(text_of(content, "Subject")))
     for element in ("To", "Cc", "Bcc"):
         names = "; ".join(name or address for name, address in people_in(content, f"{element}Recipients"))
         content.values[f"Display{element}"] = leaf(f"Display{element}", names)
-
-
-def _complete_appointment(content: Content, owner: Mailbox) -> None:
-    start, end = text_of(content, "Start"), text_of(content, "End")
-    if not start or not end:
-        raise EwsError("ErrorRequiredPropertyMissing", "An appointment needs Start and End.")
-    if moment_in(end) < moment_in(start):
-        raise EwsError("ErrorCalendarEndDateIsEarlierThanStartDate", "End is earlier than Start.")
-    recurring = bool(said(content, "Recurrence"))
-    meeting = any(said(content, name) for name in ("RequiredAttendees", "OptionalAttendees", "Resources"))
-    _default(content, "UID", leaf("UID", uuid.uuid4().hex.upper()))
-    _default(content, "Organizer", recipient("Organizer", (owner.display_name, owner.address)))
-    _default(content, "IsAllDayEvent", boolean("IsAllDayEvent", False))
-    _default(content, "LegacyFreeBusyStatus", raw_leaf("LegacyFreeBusyStatus", "Busy"))
-    _default(content, "IsCancelled", boolean("IsCancelled", False))
-    _default(content, "MyResponseType", raw_leaf("MyResponseType", "Organizer"))
-    content.values["IsRecurring"] = boolean("IsRecurring", recurring)
-    content.values["IsMeeting"] = boolean("IsMeeting", meeting)
-    content.values["CalendarItemType"] = raw_leaf("CalendarItemType", "RecurringMaster" if recurring else "Single")
-    for name in ("StartTimeZone", "EndTimeZone"):
-        _default(content, name, f'<t:{name} Id="UTC" Name="UTC"/>')
 
 
 def _complete_contact(content: Content) -> None:

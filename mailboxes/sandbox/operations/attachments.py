@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from lxml import etree
 
+from mailboxes.sandbox import attendant
 from mailboxes.sandbox.contents import attachments_of
 from mailboxes.sandbox.ids import MalformedId, decode_attachment_id
 from mailboxes.sandbox.model import Attachment, Content, Item
@@ -78,8 +79,8 @@ def create_attachment(caller: Caller, element: etree._Element) -> bytes:
 
     def answer(wanted: etree._Element) -> str:
         item = caller.item_by_id(parent_id.get("Id", ""))
-        made = attach(item.content, attachment_in(wanted))
-        caller.store.touch(item)
+        made = attach(item.content, attachment_in(wanted, caller.zone))
+        attendant.keep(caller.store, item, item.content, {"Attachments"})
         root = f' RootItemId="{item.id}" RootItemChangeKey="{item.change_key}"/>'
         head = attachment_head(made, item.id, ()).replace("/>", root, 1)
         return f"<m:Attachments>{head}</m:Attachments>"
@@ -96,7 +97,7 @@ def delete_attachment(caller: Caller, element: etree._Element) -> bytes:
         if place.attachment in place.owner.attached:
             place.owner.attached.remove(place.attachment)
         place.owner.removed.add(place.attachment.number)
-        caller.store.touch(place.item)
+        attendant.keep(caller.store, place.item, place.item.content, {"Attachments"})
         return f'<m:RootItemId RootItemId="{place.item.id}" RootItemChangeKey="{place.item.change_key}"/>'
 
     return response("DeleteAttachment", caller.each("DeleteAttachment", many_of(element, "AttachmentIds"), answer))

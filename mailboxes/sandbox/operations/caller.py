@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from mailboxes.sandbox import series
 from mailboxes.sandbox.ids import Identity, MalformedId, decode_change_key, decode_id
 from mailboxes.sandbox.model import Folder, Item, Mailbox
 from mailboxes.sandbox.soap import EwsError, Fault, failure, success
@@ -22,11 +23,13 @@ class Caller:
     """One request's view of the store: the mailbox whose rights count, and the faults scripted for it.
 
     `fault(index, id)` returns the error that the index-th target of the request must fail with, or None.
+    `zone` is the request's own time zone, a kept definition; "" is UTC.
     """
 
     store: SandboxStore
     acting: Mailbox
     fault: Callable[[int, str], EwsError | None] = no_fault
+    zone: str = ""
 
     def open(self, mailbox: Mailbox) -> Mailbox:
         """Return `mailbox` if the caller may use it. Raises EwsError."""
@@ -59,9 +62,18 @@ class Caller:
         return found
 
     def item(self, element: etree._Element) -> Item:
-        """Return the item of a t:ItemId. Raises EwsError."""
-        if local_name(element) != "ItemId":
-            raise EwsError("ErrorItemNotFound", "Occurrences are not kept apart in this server; ask for the master.")
+        """Return the item of a t:ItemId, t:OccurrenceItemId or t:RecurringMasterItemId. Raises EwsError."""
+        kind = local_name(element)
+        if kind == "OccurrenceItemId":
+            master = self.item_by_id(element.get("RecurringMasterId", ""))
+            if master.master is not None:
+                raise EwsError("ErrorCalendarCannotUseIdForRecurringMasterId", "The Id is an occurrence's.")
+            return series.occurrence_at(master, number_of(element, "InstanceIndex", 0))
+        if kind == "RecurringMasterItemId":
+            one = self.item_by_id(element.get("OccurrenceId", ""))
+            if one.master is None:
+                raise EwsError("ErrorCalendarCannotUseIdForOccurrenceId", "The Id is no occurrence's.")
+            return one.master
         return self.item_by_id(element.get("Id", ""))
 
     def item_by_id(self, item_id: str) -> Item:
@@ -71,7 +83,7 @@ class Caller:
         found = owner.item(identity.number) if owner else None
         if found is None:
             raise EwsError("ErrorItemNotFound", "The specified object was not found in the store.")
-        return found
+        return series.occurrence(found, identity.original) if identity.kind == "O" else found
 
     def _owner(self, identity: Identity) -> Mailbox | None:
         owner = self.store.by_guid.get(identity.guid)
@@ -105,7 +117,7 @@ def _identity(text: str, kind: str) -> Identity:
         identity = decode_id(text)
     except MalformedId as error:
         raise EwsError("ErrorInvalidIdMalformed", f"Id is malformed: {error}.") from error
-    if identity.kind != kind:
+    if identity.kind != kind and (identity.kind, kind) != ("O", "I"):
         expected = "an item" if kind == "I" else "a folder"
         raise EwsError(
             "ErrorCannotUseItemIdForFolderId" if kind == "F" else "ErrorCannotUseFolderIdForItemId",

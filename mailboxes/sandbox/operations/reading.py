@@ -1,19 +1,23 @@
 """GetItem and FindItem."""
 
-from datetime import datetime
 from functools import partial
+from typing import Final
 
 from lxml import etree
 
+from mailboxes.sandbox import series
 from mailboxes.sandbox.kinds import name_of
 from mailboxes.sandbox.model import Folder, Item
-from mailboxes.sandbox.operations.caller import Caller, many_of
+from mailboxes.sandbox.operations.caller import Caller, many_of, number_of
 from mailboxes.sandbox.operations.paging import page_of
 from mailboxes.sandbox.operations.restrictions import restriction
-from mailboxes.sandbox.operations.shapes import dictionary_of, extended_field, item_shape
+from mailboxes.sandbox.operations.shapes import Shape, dictionary_of, extended_field, item_shape
 from mailboxes.sandbox.properties import extended, fragment
 from mailboxes.sandbox.soap import EwsError, Fault, response
 from mailboxes.sandbox.xmltext import M, children, local_name, moment_in, parse_fragment
+
+_LONGEST_VIEW: Final = 2 * 366 * 86_400
+_MOST_IN_VIEW: Final = 1000
 
 
 def get_item(caller: Caller, element: etree._Element) -> bytes:
@@ -39,11 +43,11 @@ def find_item(caller: Caller, element: etree._Element) -> bytes:
 
     def answer(target: etree._Element) -> str:
         folder = caller.folder(target)
+        if calendar is not None:
+            return _view(folder, calendar, shape)
         found = _sorted(list(folder.items.values()), element.find(f"{M}SortOrder"))
         if element.get("Traversal", "Shallow") != "Shallow":
             found = []
-        if calendar is not None:
-            found = _within(folder, calendar)
         if wanted is not None:
             found = [item for item in found if wanted(partial(_values, item))]
         if words:
@@ -99,19 +103,34 @@ def _sorted(items: list[Item], order: etree._Element | None) -> list[Item]:
     return items
 
 
-def _within(folder: Folder, view: etree._Element) -> list[Item]:
-    """Return a calendar's items that touch the view's span, earliest first; recurring ones stand for themselves."""
+def _view(folder: Folder, view: etree._Element, shape: Shape) -> str:
+    """Return what a calendar's view shows: single appointments and the occurrences of series, earliest first."""
     try:
-        start, end = moment_in(view.get("StartDate", "")), moment_in(view.get("EndDate", ""))
+        first, last = (int(moment_in(view.get(name, "")).timestamp()) for name in ("StartDate", "EndDate"))
     except ValueError:
         raise Fault("ErrorSchemaValidation", "The request failed schema validation: a view needs two dates.") from None
-    if end < start:
+    if last < first:
         raise EwsError("ErrorCalendarEndDateIsEarlierThanStartDate", "EndDate is earlier than StartDate.")
-    found: list[tuple[datetime, Item]] = []
-    for item in folder.items.values():
-        begins, ends = _text(item, "Start"), _text(item, "End")
-        if begins and ends and moment_in(begins) < end and moment_in(ends) >= start:
-            found.append((moment_in(begins), item))
-    ordered = [item for _, item in sorted(found, key=lambda pair: (pair[0], pair[1].number))]
-    most = view.get("MaxEntriesReturned")
-    return ordered[: int(most)] if most and most.isdecimal() else ordered
+    if last - first > _LONGEST_VIEW:
+        raise EwsError("ErrorCalendarViewRangeTooBig", "A view spans two years at most.")
+    if not folder.folder_class.startswith("IPF.Appointment"):
+        raise EwsError("ErrorCalendarFolderIsInvalidForCalendarView", "Only calendars have calendar views.")
+    most = number_of(view, "MaxEntriesReturned", _MOST_IN_VIEW)
+    if most < 1:
+        raise EwsError("ErrorInvalidPagingMaxRows", "A view returns at least one item.")
+    found = [one for item in folder.items.values() for one in _within(item, first, last)]
+    found.sort(key=lambda item: (moment_in(_text(item, "Start")), item.number, item.original))
+    whole = "true" if len(found) <= most else "false"
+    inner = "".join([shape.item(item) for item in found[:most]])
+    counts = f'TotalItemsInView="{len(found)}" IncludesLastItemInRange="{whole}"'
+    return f"<m:RootFolder {counts}><t:Items>{inner}</t:Items></m:RootFolder>"
+
+
+def _within(item: Item, first: int, last: int) -> list[Item]:
+    if series.series_of(item.content) is not None:
+        return series.within(item, first, last)
+    start, end = _text(item, "Start"), _text(item, "End")
+    if not start or not end:
+        return []
+    begins, ends = (int(moment_in(text).timestamp()) for text in (start, end))
+    return [item] if series.touches(begins, ends, first, last) else []

@@ -4,8 +4,8 @@ from typing import Final
 
 from lxml import etree
 
+from mailboxes.sandbox import appointments, invitations, series
 from mailboxes.sandbox.contents import body_of, said
-from mailboxes.sandbox.invitations import tell_attendees
 from mailboxes.sandbox.kinds import name_of
 from mailboxes.sandbox.model import Content, Item
 from mailboxes.sandbox.operations.caller import Caller, check_version, many_of, one_of
@@ -17,6 +17,9 @@ from mailboxes.sandbox.written import MESSAGE_KINDS, clear, complete, write
 from mailboxes.sandbox.xmltext import M, T, children, fragment, local_name, parse_fragment
 
 _RESOLUTIONS: Final = ("NeverOverwrite", "AutoResolve", "AlwaysOverwrite")
+_LISTS: Final = frozenset(
+    (*appointments.ATTENDEES, "ToRecipients", "CcRecipients", "BccRecipients", "ReplyTo", "Members")
+)
 # Of a message that has come or gone these are facts.
 _FIXED_WHEN_SENT: Final = frozenset(
     ("From", "Sender", "ToRecipients", "CcRecipients", "BccRecipients", "InternetMessageId")
@@ -42,10 +45,11 @@ def update_item(caller: Caller, element: etree._Element) -> bytes:
         if resolution != "AlwaysOverwrite":
             check_version(item, parts[0].get("ChangeKey", ""), strict=resolution == "NeverOverwrite", names=names)
         disposition = _disposition(item, element)
+        before = invitations.invited(item.content)
         _apply(caller, item, updates, names)
-        told = element.get("SendMeetingInvitationsOrCancellations")
-        if item.content.kind == "CalendarItem" and told != "SendToNone":
-            tell_attendees(caller.store, item.folder.mailbox, item.content, "REQUEST")
+        if item.content.kind == "CalendarItem":
+            sending = element.get("SendMeetingInvitationsOrCancellations", "SendToNone")
+            invitations.update(caller.store, item, before, names, sending)
         inner = items_of([item])
         if disposition in ("SendOnly", "SendAndSaveCopy"):
             folder = caller.folder(target) if target is not None else item.folder.mailbox.distinguished["sentitems"]
@@ -59,7 +63,10 @@ def _disposition(item: Item, element: etree._Element) -> str:
     disposition = element.get("MessageDisposition", "")
     if item.content.kind in MESSAGE_KINDS and disposition not in DISPOSITIONS:
         raise EwsError("ErrorMessageDispositionRequired", "A message needs a MessageDisposition.")
-    if item.content.kind == "CalendarItem" and element.get("SendMeetingInvitationsOrCancellations") is None:
+    sending = element.get("SendMeetingInvitationsOrCancellations")
+    if sending is not None and sending not in invitations.SENDING_UPDATES:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: nobody is told by {sending!r}.")
+    if item.content.kind == "CalendarItem" and sending is None:
         raise EwsError(
             "ErrorSendMeetingInvitationsOrCancellationsRequired",
             "SendMeetingInvitationsOrCancellations is required for a calendar item.",
@@ -89,18 +96,36 @@ def _apply(caller: Caller, item: Item, updates: list[etree._Element], names: set
     # On a copy, so that the second of two updates can fail without leaving the first behind.
     trial = item.content.copy()
     for update in updates:
-        _one(trial, update)
+        _one(trial, update, _zone(caller, updates))
     marked_read = trial.values.pop("IsRead", "")
     if item.is_draft or item.content.kind not in MESSAGE_KINDS:  # what came stays as it came
         complete(trial, item.folder.mailbox, int(caller.store.clock()))
+    if item.master is not None:
+        series.alter(item, trial, names)
+    elif names & appointments.PATTERN:
+        # The old exceptions belong to the old pattern.
+        trial.altered, trial.cancelled = {}, set()
     item.content = trial
     if marked_read:
         item.is_read = "true" in marked_read
     caller.store.touch(item, only_read_flag=names == {"IsRead"})
     item.written |= dict.fromkeys(names, item.version)
+    if item.master is not None:
+        item.master.written |= {f"#{item.original}#{name}": item.version for name in names}
 
 
-def _one(content: Content, update: etree._Element) -> None:
+def _zone(caller: Caller, updates: list[etree._Element]) -> str:
+    """Return the zone the times of an update are in: the one that is set with them, else the request's."""
+    for update in updates:
+        found = update.find(f"{T}CalendarItem/{T}StartTimeZone")
+        if found is not None:
+            trial = Content("CalendarItem")
+            write(trial, found)
+            return trial.values["StartTimeZone"]
+    return caller.zone
+
+
+def _one(content: Content, update: etree._Element, zone: str) -> None:
     uri, *rest = children(update)
     kind, action, name = local_name(uri), local_name(update), _name(update)
     if action == "DeleteItemField":
@@ -119,15 +144,20 @@ def _one(content: Content, update: etree._Element) -> None:
         _append(content, name, values[0])
     elif kind == "IndexedFieldURI":
         _set_entry(content, uri, name, values[0])
-    elif write(content, values[0]) != name:
+    elif write(content, values[0], zone) != name:
         raise EwsError("ErrorUpdatePropertyMismatch", "The update's field and its value are of different properties.")
 
 
 def _append(content: Content, name: str, value: etree._Element) -> None:
-    if name != "Body":
-        raise EwsError("ErrorInvalidPropertyAppend", f"Nothing can be appended to {name} on this server.")
-    kind, body = body_of(content, "Best")
-    content.body = (kind, body + (value.text or ""))
+    if name == "Body":
+        kind, body = body_of(content, "Best")
+        content.body = (kind, body + (value.text or ""))
+    elif name in _LISTS:
+        kept = said(content, name)
+        inner = "".join(map(fragment, [*(parse_fragment(kept) if kept else []), *children(value)]))
+        content.values[name] = f"<t:{name}>{inner}</t:{name}>" if inner else ""
+    else:
+        raise EwsError("ErrorInvalidPropertyAppend", f"Nothing can be appended to {name}.")
 
 
 def _set_entry(content: Content, uri: etree._Element, name: str, value: etree._Element | None) -> None:

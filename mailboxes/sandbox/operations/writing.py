@@ -4,11 +4,11 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox.compose import people_in
-from mailboxes.sandbox.invitations import tell_attendees
+from mailboxes.sandbox import invitations, series
 from mailboxes.sandbox.model import Content, Folder, Item
 from mailboxes.sandbox.operations.caller import Caller, check_version, many_of, one_of
 from mailboxes.sandbox.operations.folders import delete_type
+from mailboxes.sandbox.operations.meetings import OBJECTS, respond
 from mailboxes.sandbox.operations.sending import answer_to, send, send_draft
 from mailboxes.sandbox.soap import EwsError, Fault, response
 from mailboxes.sandbox.written import MESSAGE_KINDS, complete, content_in, write
@@ -34,7 +34,9 @@ def create_item(caller: Caller, element: etree._Element) -> bytes:
     target = one_of(element, "SavedItemFolderId") if element.find(f"{M}SavedItemFolderId") is not None else None
 
     def answer(wanted: etree._Element) -> str:
-        content = _answering(caller, wanted) if local_name(wanted) in _ANSWERS else content_in(wanted)
+        if local_name(wanted) in OBJECTS:
+            return items_of(respond(caller, wanted, disposition))
+        content = _answering(caller, wanted) if local_name(wanted) in _ANSWERS else content_in(wanted, caller.zone)
         folder = caller.folder(target) if target is not None else None
         if content.kind in MESSAGE_KINDS:
             return _create_message(caller, content, folder, disposition)
@@ -43,10 +45,11 @@ def create_item(caller: Caller, element: etree._Element) -> bytes:
         if not home.folder_class.startswith(folder_class):
             raise EwsError(code, f"A {content.kind} cannot be made in folder {home.name}.")
         complete(content, home.mailbox, int(caller.store.clock()))
-        if content.kind == "CalendarItem":
-            _invite(caller, home, content, element.get("SendMeetingInvitations"))
+        sending = _sending(element, "SendMeetingInvitations") if content.kind == "CalendarItem" else "SendToNone"
         item = caller.store.add_item(home, content)
         item.is_read = True
+        if content.kind == "CalendarItem":
+            invitations.invite(caller.store, item, sending)
         return items_of([item])
 
     return response("CreateItem", caller.each("CreateItem", many_of(element, "Items"), answer, "<m:Items/>"))
@@ -88,15 +91,18 @@ def _answering(caller: Caller, wanted: etree._Element) -> Content:
             quoted = content.body[1] if content.body else ""
             content.body = ("HTML" if child.get("BodyType") == "HTML" else "Text", (child.text or "") + quoted)
         elif name != "ReferenceItemId":
-            write(content, child)
+            write(content, child, caller.zone)
     return content
 
 
-def _invite(caller: Caller, home: Folder, content: Content, sending: str | None) -> None:
+def _sending(element: etree._Element, name: str) -> str:
+    """Return who is to be told. Raises EwsError if the client does not say, Fault for a word there is not."""
+    sending = element.get(name)
     if sending is None:
-        raise EwsError("ErrorSendMeetingInvitationsRequired", "SendMeetingInvitations is required for a calendar item.")
-    if sending != "SendToNone":
-        tell_attendees(caller.store, home.mailbox, content, "REQUEST")
+        raise EwsError(f"Error{name}Required", f"{name} is required for a calendar item.")
+    if sending not in invitations.SENDING:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {name} is no {sending!r}.")
+    return sending
 
 
 def send_item(caller: Caller, element: etree._Element) -> bytes:
@@ -132,6 +138,8 @@ def _put(caller: Caller, element: etree._Element, operation: str) -> bytes:
 
     def answer(wanted: etree._Element) -> str:
         item, folder = caller.item(wanted), caller.folder(to)
+        if item.master is not None:
+            raise EwsError("ErrorCalendarCannotMoveOrCopyOccurrence", "An occurrence cannot leave its series.")
         put = caller.store.move if operation == "MoveItem" else caller.store.copy
         there = put(item, folder)
         # As on a real server, the new id is not told across mailboxes.
@@ -146,7 +154,8 @@ def delete_item(caller: Caller, element: etree._Element) -> bytes:
 
     def answer(wanted: etree._Element) -> str:
         item = caller.item(wanted)
-        _tell_of_end(caller, item, element)
+        if _tell_of_end(caller, item, element):
+            return ""
         born = item.folder.mailbox.distinguished
         recoverable, bin_folder = born["recoverableitemsdeletions"], born["deleteditems"]
         if kind == "HardDelete" or item.folder is recoverable:
@@ -159,19 +168,20 @@ def delete_item(caller: Caller, element: etree._Element) -> bytes:
     return response("DeleteItem", caller.each("DeleteItem", many_of(element, "ItemIds"), answer))
 
 
-def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> None:
+def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> bool:
+    """Tell who is to be told that an item goes; say whether it is gone already, being an occurrence."""
     if item.content.kind == "Task" and element.get("AffectedTaskOccurrences") is None:
         raise EwsError("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is required for a task.")
     if item.content.kind != "CalendarItem":
-        return
-    telling = element.get("SendMeetingCancellations")
-    if telling is None:
-        raise EwsError(
-            "ErrorSendMeetingCancellationsRequired", "SendMeetingCancellations is required for a calendar item."
-        )
-    organizer = next((address for _, address in people_in(item.content, "Organizer")), "")
-    if telling != "SendToNone" and organizer.lower() == item.folder.mailbox.address.lower():
-        tell_attendees(caller.store, item.folder.mailbox, item.content, "CANCEL")
+        return False
+    sending = _sending(element, "SendMeetingCancellations")
+    if item.master is None:
+        invitations.end(caller.store, item, sending)
+        return False
+    series.delete(item)
+    invitations.end(caller.store, item, sending)
+    caller.store.touch(item)
+    return True
 
 
 def items_of(items: list[Item]) -> str:

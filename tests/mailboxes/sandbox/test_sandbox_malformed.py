@@ -88,7 +88,7 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
         (f"<m:GetItem>{IDS}<m:ItemIds></m:ItemIds></m:GetItem>", "ErrorSchemaValidation"),
         (
             f'<m:GetItem>{IDS}<m:ItemIds><t:OccurrenceItemId RecurringMasterId="x" InstanceIndex="1"/></m:ItemIds></m:GetItem>',
-            "ErrorItemNotFound",
+            "ErrorInvalidIdMalformed",
         ),
         (
             f'<m:GetFolder>{FOLDERS}<m:FolderIds><t:DistinguishedFolderId Id="voicemail"/></m:FolderIds></m:GetFolder>',
@@ -160,7 +160,7 @@ def test_every_operation_without_its_parts_gets_a_fault(ask: Ask, operation: str
             "ErrorSchemaValidation",
         ),
         (
-            '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:AcceptItem/></m:Items></m:CreateItem>',
+            '<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:SuppressReadReceipt/></m:Items></m:CreateItem>',
             "ErrorInvalidItemForOperationCreateItem",
         ),
         (
