@@ -36,6 +36,7 @@ from tracking.models import (
     OccurrenceChange,
     Opportunity,
     Participant,
+    Reconciliation,
     Task,
     Thread,
 )
@@ -115,7 +116,7 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (ItemDecision, ItemFailure, Holder, ItemLink, LinkState):
+for _of in (ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState):
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))

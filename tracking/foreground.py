@@ -33,13 +33,25 @@ def sync_now(
     A run that another process is doing is waited for, `wait_s` seconds at most, after `on_wait` was called with it; then
     `claims.AlreadyRunning` is raised. One whose process has died on this host is taken over at once.
     """
-    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s, on_wait=on_wait)
-    runs.begin(run, leases.command_name(), clock())
 
     def work(run: Run, provider: MailProvider, beat: Callable[[], None]) -> RunReport:
         return sync(run, provider, clock=clock, yield_after_s=None, beat=beat)
 
-    report = _done(run, work, _Heartbeat(run, clock), clock)
+    return as_run(mailbox, work, clock=clock, wait_s=wait_s, on_wait=on_wait)
+
+
+def as_run(
+    mailbox: Mailbox,
+    work: Work,
+    *,
+    clock: Clock,
+    wait_s: float = 60.0,
+    on_wait: Callable[[Run], object] = lambda _run: None,
+) -> tuple[Run, RunReport]:
+    """Do `work`, which brings the mailbox up to date, as a run in this process; waits and returns as `sync_now` does."""
+    run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s, on_wait=on_wait)
+    runs.begin(run, leases.command_name(), clock())
+    report = _done(run, work, Heartbeat(run, clock), clock)
     runs.settle(run, report, clock())
     run.refresh_from_db()
     return run, report
@@ -53,7 +65,7 @@ def beside(mailbox: Mailbox, work: Work, *, clock: Clock, wait_s: float = 60.0) 
     run = _claim(mailbox, clock=clock, until=time.monotonic() + wait_s)
     run.worker, run.started_at = leases.command_name(), clock()
     Run.objects.filter(pk=run.pk).update(worker=run.worker, started_at=run.started_at)
-    report = _done(run, work, _Heartbeat(run, clock, shown=False), clock)
+    report = _done(run, work, Heartbeat(run, clock, shown=False), clock)
     if report.error is not None:
         runs.settle(run, report, clock())
     else:
@@ -62,7 +74,7 @@ def beside(mailbox: Mailbox, work: Work, *, clock: Clock, wait_s: float = 60.0) 
     return run, report
 
 
-def _done(run: Run, work: Work, beat: "_Heartbeat", clock: Clock) -> RunReport:
+def _done(run: Run, work: Work, beat: "Heartbeat", clock: Clock) -> RunReport:
     try:
         return work(run, open_provider(run.mailbox), beat)
     except ProviderError as error:
@@ -98,7 +110,7 @@ def _claim(
             return run
 
 
-class _Heartbeat:
+class Heartbeat:
     """Keeps the lease, a statement every quarter of its length at most."""
 
     def __init__(self, run: Run, clock: Clock, *, shown: bool = True) -> None:

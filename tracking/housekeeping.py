@@ -12,6 +12,8 @@ from rq.registry import clean_registries
 
 from mailboxes.models import Alert, LateGap, PromiseBucket, Run
 from mailboxes.states import Outcome
+from tracking import nights
+from tracking.models import Reconciliation
 from tracking.transport import queue
 
 # A run in which nothing happened is of interest while people look at today and yesterday.
@@ -23,11 +25,15 @@ BITE = 2_000
 
 
 def tidy() -> None:
-    """Delete what is past its time and clean the registries of the queues. Safe to run twice at once."""
+    """Delete what is past its time, clean the registries of the queues, and at night have mailboxes compared.
+
+    Safe to run twice at once.
+    """
     now = timezone.now()
     prune(now)
     for name in settings.QUEUES:
         clean_registries(queue(name))
+    nights.begin(now)
 
 
 def prune(now: datetime) -> int:
@@ -40,11 +46,14 @@ def prune(now: datetime) -> int:
             PromiseBucket.objects.filter(begins_at__lt=now - MEASURED_KEPT),
             LateGap.objects.filter(until__lt=now - MEASURED_KEPT),
             Alert.objects.filter(resolved_at__lt=now - RUNS_KEPT),
+            Reconciliation.objects.filter(begun_at__lt=now - RUNS_KEPT),
         )
     )
 
 
-def _delete(rows: "QuerySet[Run] | QuerySet[PromiseBucket] | QuerySet[LateGap] | QuerySet[Alert]") -> int:
+def _delete(
+    rows: "QuerySet[Run] | QuerySet[PromiseBucket] | QuerySet[LateGap] | QuerySet[Alert] | QuerySet[Reconciliation]",
+) -> int:
     deleted = 0
     while ids := list(rows.order_by().values_list("pk", flat=True)[:BITE]):
         rows.model._default_manager.filter(pk__in=ids).delete()

@@ -77,16 +77,18 @@ def take(
     *,
     clock: Clock,
     beat: Callable[[], None],
+    actions: Sequence[Action] = (),
 ) -> RunReport:
     """Read these items of a folder and decide on them anew, beside its cursor: planned and stored as any page is.
 
-    For items that are not tracked: the copy of one that is would be taken for a second. Errors as in `sync`.
+    For items that are not tracked: the copy of one that is would be taken for a second. `actions` need nothing read and
+    are stored with the first of them. Errors as in `sync`.
     """
     session = _Session(run, provider, clock=clock, yield_after_s=None, beat=beat)
     session.report.full_pass = False
     try:
-        for start in range(0, len(item_ids), PAGE_ITEMS):
-            session.take(folder, item_ids[start : start + PAGE_ITEMS])
+        for start in range(0, max(1, len(item_ids)), PAGE_ITEMS):
+            session.take(folder, item_ids[start : start + PAGE_ITEMS], actions if start == 0 else ())
     except ProviderError as error:
         session.report.error = error
     session.report.requests = provider.requests
@@ -328,11 +330,11 @@ class _Session:
         stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
         count(self.report, stored)
 
-    def take(self, folder: Folder, item_ids: Sequence[str]) -> None:
+    def take(self, folder: Folder, item_ids: Sequence[str], settled: Sequence[Action] = ()) -> None:
         plan = self._plan(folder, item_ids)
-        self.report.reached_server = True
         actions, fetched = fetch(self.provider, plan, beat=self.beat)
-        self._store(Page(folder, actions, fetched))
+        self.report.reached_server = bool(item_ids)
+        self._store(Page(folder, [*settled, *actions], fetched))
 
     # -- what failed before
 

@@ -13,10 +13,11 @@ from rq import Queue
 from rq.job import Job
 from rq.worker import BaseWorker
 
-from mailboxes.claims import IMMEDIATE, MAINTENANCE, SYNC, Claim
+from mailboxes.claims import BULK, IMMEDIATE, MAINTENANCE, SYNC, Claim
 
 SYNC_BATCH = "tracking.jobs.sync_batch"
 HOUSEKEEPING = "tracking.housekeeping.tidy"
+RECONCILIATION = "tracking.nights.reconcile_some"
 # What became of a failed job is in our rows and in the log; Redis forgets it after this time.
 _FAILURE_SECONDS = 3600
 
@@ -87,6 +88,18 @@ def _put(into: Queue, claims: Iterable[Claim], pipeline: "Pipeline") -> None:
         ],
         pipeline=pipeline,
     )
+
+
+def have_reconciled() -> None:
+    """Put the nightly comparison into the least urgent queue, unless it waits there."""
+    least = queue(MAINTENANCE)
+    if not any(job.func_name == RECONCILIATION for job in least.jobs):
+        least.enqueue(RECONCILIATION, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+
+def anything_waits() -> bool:
+    """Return whether anything but maintenance waits for a worker."""
+    return any(queue(name).count for name in (IMMEDIATE, SYNC, BULK))
 
 
 def urgent_work_waits() -> bool:

@@ -5,6 +5,7 @@ from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
+from tracking.models.reconciliation import Reconciliation
 from tracking.models.record import Account, Case, Lead, Opportunity
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OccurrenceChange",
     "Opportunity",
     "Participant",
+    "Reconciliation",
     "SyncFilter",
     "Task",
     "Thread",
