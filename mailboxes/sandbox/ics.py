@@ -102,7 +102,7 @@ def _in_series(found: list[tuple[Any, Content]]) -> list[Content]:
     masters = {
         content.values["UID"]: content
         for _, content in found
-        if content.values.get("Recurrence") and content.values["UID"]
+        if content.values.get("Recurrence") and content.values.get("UID")
     }
     kept = []
     for component, content in found:
@@ -151,10 +151,16 @@ def _task(todo: Any) -> Content:
             status=status.get(_text(todo, "STATUS").upper(), "NotStarted"),
             percent_complete=int(percent) if percent.isdecimal() and int(percent) <= 100 else 0,
             importance=_importance(todo),
+            rule=_rule(todo) if days["DTSTART"] or days["DUE"] else "",
         )
     )
     found.categories = _categories(todo)
     return found
+
+
+def _rule(todo: Any) -> str:
+    rule = todo.get("RRULE")
+    return "" if rule is None or isinstance(rule, list) else rule.to_ical().decode("utf-8", "replace")
 
 
 def _event_values(event: Any) -> dict[str, str]:

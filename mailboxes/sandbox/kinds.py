@@ -223,7 +223,7 @@ READ_ONLY: Final = frozenset(
     DeletedOccurrences Duration IsOrganizer StartTimeZoneId EndTimeZoneId AssociatedCalendarItemId
     HasBeenProcessed IsOutOfDate ConflictingMeetingCount AdjacentMeetingCount ConflictingMeetings
     AdjacentMeetings ChangeCount DelegationState Delegator AssignedTime IsAssignmentEditable IsTeamTask
-    StatusDescription
+    StatusDescription IsComplete ContactSource
     """
     )
 )

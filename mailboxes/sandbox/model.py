@@ -132,6 +132,8 @@ class Folder:
     whole seconds, so a second change within one second would be invisible; once the counter has been
     `observed`, the next change moves it on by at least one second. Real servers give no such
     guarantee, which is why clients need their regular full pass.
+
+    `configurations` are the documents clients keep with the folder, by name and part (XML fragments).
     """
 
     number: int
@@ -146,6 +148,7 @@ class Folder:
     observed: bool = False
     extended: dict[str, str] = field(default_factory=dict, repr=False)
     items: dict[int, Item] = field(default_factory=dict, repr=False)
+    configurations: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     log: ChangeLog = field(default_factory=ChangeLog, repr=False)
 
     @property

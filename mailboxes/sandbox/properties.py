@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mailboxes.sandbox import appointments, attendant, mime, series
+from mailboxes.sandbox import appointments, attendant, mime, people, series
 from mailboxes.sandbox.compose import mime_of
 from mailboxes.sandbox.contents import attachments_of, body_of, said, size_of, text_of, thread_root
 from mailboxes.sandbox.extended import ExtendedField, header_of, value
@@ -76,6 +76,7 @@ def _any_body(asked: _Asked) -> str:
 
 
 _OF_CONTENT: Final[dict[str, Callable[[_Asked], str]]] = {
+    "CompleteName": lambda asked: people.complete_name(asked.content) if asked.content.kind == "Contact" else "",
     "Body": _any_body,
     "TextBody": _any_body,
     "UniqueBody": _any_body,

@@ -203,6 +203,11 @@ def next_day(kept: str, day: date, done: date) -> date | None:
     return done + timedelta(days=unit * int(_count(pattern, "Interval", 999)))
 
 
+def regenerates(kept: str) -> bool:
+    """Say whether a kept t:Recurrence counts from when a task was done. Raises BadRecurrence."""
+    return local_name(_parts(kept)[0]) in _REGENERATION
+
+
 def fewer(kept: str) -> str:
     """Return a numbered t:Recurrence with one instance less, others as they are; "" when none is left."""
     end = end_of(kept)

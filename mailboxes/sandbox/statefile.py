@@ -114,6 +114,7 @@ def _folder_json(folder: Folder, blobs: _Blobs) -> dict[str, Any]:
         "deleted_count": folder.deleted_count,
         "observed": folder.observed,
         "extended": folder.extended,
+        "configurations": folder.configurations,
         "log": _log_json(folder.log),
         "items": [_item_json(one, blobs) for one in folder.items.values()],
     }
@@ -225,6 +226,7 @@ def _read_mailbox(data: dict[str, Any], blobs: bytes) -> Mailbox:
         )
         folder.commit_second, folder.deleted_count = one["commit_second"], one["deleted_count"]
         folder.observed, folder.extended = one["observed"], one["extended"]
+        folder.configurations = one.get("configurations", {})
         folder.log = _read_log(one["log"])
         folder.items = {item["number"]: _read_item(item, folder, blobs) for item in one["items"]}
         mailbox.folders[folder.number] = folder

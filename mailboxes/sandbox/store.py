@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from mailboxes.sandbox import appointments, ics, mime, tasks, vcf
+from mailboxes.sandbox import appointments, ics, mime, people, tasks, vcf, xmltext
 from mailboxes.sandbox.changelog import Change
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Content, Folder, Item, Mailbox
@@ -258,6 +258,31 @@ class SandboxStore:
         """Put a task into a mailbox and return the item's id."""
         with self.lock:
             return self._put(self.folder(address, folder), tasks.content(task), categories).id
+
+    def add_list(
+        self,
+        address: str,
+        name: str,
+        members: Iterable[str],
+        *,
+        folder: str = "contacts",
+        categories: Iterable[str] = (),
+    ) -> str:
+        """Put a distribution list of addresses into a mailbox and return the item's id. Raises SandboxError."""
+        inner = "".join(f"<t:Member>{xmltext.mailbox('', one)}</t:Member>" for one in members)
+        content = Content(
+            "DistributionList",
+            values={
+                "DisplayName": xmltext.leaf("DisplayName", name),
+                "Members": f"<t:Members>{inner}</t:Members>" if inner else "",
+            },
+        )
+        try:
+            people.complete_list(content)
+        except EwsError as error:
+            raise SandboxError(str(error)) from error
+        with self.lock:
+            return self._put(self.folder(address, folder), content, categories).id
 
     def _put(self, folder: Folder, content: Content, categories: Iterable[str]) -> Item:
         content.categories = tuple(dict.fromkeys([*content.categories, *categories]))

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from icalendar import vRecur
+
 from mailboxes.sandbox.model import Content
+from mailboxes.sandbox.recurrence import recurrence
 from mailboxes.sandbox.xmltext import boolean, leaf, moment, raw_leaf
 
 STATUSES: Final = ("NotStarted", "InProgress", "Completed", "WaitingOnOthers", "Deferred")
+DELEGATIONS: Final = ("NoMatch", "OwnNew", "Owned", "Accepted", "Declined", "Max")
 IMPORTANCES: Final = ("Low", "Normal", "High")
 
 
@@ -19,7 +23,9 @@ IMPORTANCES: Final = ("Low", "Normal", "High")
 class Task:
     """What a person would say about a task. Raises ValueError for values that do not exist.
 
-    percent_complete is 0 to 100, work is in minutes, reminder is an aware moment.
+    percent_complete is 0 to 100, work is in minutes, reminder is an aware moment. `rule` is an RRULE
+    (RFC 5545) that starts with the first of start and due. A task that was assigned has a `delegation`
+    (Owned, Accepted, Declined, …) and a `delegator`; the protocol can read these but not set them.
     """
 
     subject: str
@@ -35,6 +41,10 @@ class Task:
     actual_work: int | None = None
     total_work: int | None = None
     reminder: datetime | None = None
+    rule: str = ""
+    delegation: str = ""
+    delegator: str = ""
+    assigned: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -43,6 +53,10 @@ class Task:
             raise ValueError(f"importance {self.importance!r}, known are {', '.join(IMPORTANCES)}")
         if not 0 <= self.percent_complete <= 100:
             raise ValueError("percent_complete is 0 to 100")
+        if self.delegation not in ("", *DELEGATIONS):
+            raise ValueError(f"delegation {self.delegation!r}, known are {', '.join(DELEGATIONS)}")
+        if self.rule and not (self.start or self.due):
+            raise ValueError("a recurring task needs a day to start from")
 
 
 def content(task: Task) -> Content:
@@ -59,6 +73,12 @@ def content(task: Task) -> Content:
     for name, day in (("StartDate", task.start), ("DueDate", task.due), ("CompleteDate", completed)):
         if day is not None:
             values[name] = moment(name, int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()))
+    values |= _work(task) | _recurring(task) | _delegated(task)
+    return Content("Task", values=values, body=("Text", task.body) if task.body else None)
+
+
+def _work(task: Task) -> dict[str, str]:
+    values = {}
     if task.owner:
         values["Owner"] = leaf("Owner", task.owner)
     if task.companies:
@@ -70,4 +90,21 @@ def content(task: Task) -> Content:
     if task.reminder is not None:
         values["ReminderIsSet"] = boolean("ReminderIsSet", True)
         values["ReminderDueBy"] = moment("ReminderDueBy", int(task.reminder.timestamp()))
-    return Content("Task", values=values, body=("Text", task.body) if task.body else None)
+    return values
+
+
+def _recurring(task: Task) -> dict[str, str]:
+    first = task.start or task.due
+    found = recurrence(vRecur.from_ical(task.rule), first) if task.rule and first else ""
+    return {"Recurrence": found, "IsRecurring": boolean("IsRecurring", True)} if found else {}
+
+
+def _delegated(task: Task) -> dict[str, str]:
+    values = {}
+    if task.delegation:
+        values["DelegationState"] = raw_leaf("DelegationState", task.delegation)
+        values["Delegator"] = leaf("Delegator", task.delegator)
+        values["IsAssignmentEditable"] = raw_leaf("IsAssignmentEditable", "0")
+    if task.assigned is not None:
+        values["AssignedTime"] = moment("AssignedTime", int(task.assigned.timestamp()))
+    return values

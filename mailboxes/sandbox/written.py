@@ -8,12 +8,13 @@ other properties (who organises, whether a task is complete) is set by `complete
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox import appointments, compose, zones
+from mailboxes.sandbox import appointments, compose, people, todo, zones
 from mailboxes.sandbox.compose import people_in
 from mailboxes.sandbox.contents import attachments_of, said, text_of
 from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, read_property
@@ -29,7 +30,6 @@ from mailboxes.sandbox.xmltext import (
     leaf,
     local_name,
     moment,
-    moment_text,
     raw_leaf,
     recipient,
 )
@@ -199,16 +199,21 @@ def attach(content: Content, attachment: Attachment) -> Attachment:
 # -- what follows from what was written
 
 
-def complete(content: Content, owner: Mailbox, now: int) -> None:
-    """Set what a server works out when an item is saved; may be called again after a change."""
+def complete(content: Content, owner: Mailbox, now: int, names: Collection[str] | None = None) -> None:
+    """Set what a server works out when an item is saved; may be called again after a change.
+
+    `names` are the properties that were written; None is all that the content has.
+    """
     if content.kind in MESSAGE_KINDS:
         _complete_message(content, owner)
     elif content.kind == "CalendarItem":
         appointments.complete(content, owner, now)
     elif content.kind == "Contact":
-        _complete_contact(content)
+        people.complete_contact(content)
+    elif content.kind == "DistributionList":
+        people.complete_list(content)
     elif content.kind == "Task":
-        _complete_task(content, owner, now)
+        todo.complete(content, owner, now, content.values.keys() if names is None else names)
 
 
 def _default(content: Content, name: str, value: str) -> None:
@@ -229,27 +234,3 @@ def _complete_message(content: Content, owner: Mailbox) -> None:
     for element in ("To", "Cc", "Bcc"):
         names = "; ".join(name or address for name, address in people_in(content, f"{element}Recipients"))
         content.values[f"Display{element}"] = leaf(f"Display{element}", names)
-
-
-def _complete_contact(content: Content) -> None:
-    name = " ".join(filter(None, (text_of(content, "GivenName"), text_of(content, "Surname"))))
-    name = name or text_of(content, "CompanyName")
-    _default(content, "DisplayName", leaf("DisplayName", name))
-    _default(content, "FileAs", leaf("FileAs", text_of(content, "DisplayName")))
-    content.values["Subject"] = leaf("Subject", text_of(content, "DisplayName"))
-
-
-def _complete_task(content: Content, owner: Mailbox, now: int) -> None:
-    done = text_of(content, "Status") == "Completed" or float(text_of(content, "PercentComplete") or 0) >= 100
-    _default(content, "Owner", leaf("Owner", owner.display_name))
-    _default(content, "Status", raw_leaf("Status", "NotStarted"))
-    _default(content, "PercentComplete", raw_leaf("PercentComplete", "0"))
-    _default(content, "Importance", raw_leaf("Importance", "Normal"))
-    content.values["IsComplete"] = boolean("IsComplete", done)
-    content.values["IsRecurring"] = boolean("IsRecurring", bool(said(content, "Recurrence")))
-    if done:
-        content.values["Status"] = raw_leaf("Status", "Completed")
-        content.values["PercentComplete"] = raw_leaf("PercentComplete", "100")
-        _default(content, "CompleteDate", raw_leaf("CompleteDate", moment_text(now - now % 86_400)))
-    else:
-        content.values["CompleteDate"] = ""

@@ -5,10 +5,11 @@ import binascii
 
 from lxml import etree
 
+from mailboxes.sandbox.contents import said
 from mailboxes.sandbox.ids import MalformedId, decode_id
-from mailboxes.sandbox.operations.caller import Caller, many_of
+from mailboxes.sandbox.operations.caller import Caller, many_of, needed
 from mailboxes.sandbox.soap import EwsError, Fault, response
-from mailboxes.sandbox.xmltext import M, escape, mailbox
+from mailboxes.sandbox.xmltext import M, T, escape, fragment, mailbox, parse_fragment
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _FORMATS = ("EwsLegacyId", "EwsId", "EntryId", "HexEntryId", "StoreId", "OwaId")
@@ -63,6 +64,22 @@ def resolve_names(caller: Caller, element: etree._Element) -> bytes:
         )
 
     return response("ResolveNames", caller.each("ResolveNames", [element], answer))
+
+
+def expand_dl(caller: Caller, element: etree._Element) -> bytes:
+    """Answer ExpandDL: the members of a distribution list of a mailbox, by its item's id."""
+
+    def answer(box: etree._Element) -> str:
+        identifier = box.find(f"{T}ItemId")
+        item = caller.item(identifier) if identifier is not None else None
+        if item is None or item.content.kind != "DistributionList":
+            raise EwsError("ErrorNameResolutionNoResults", "No results were found.")
+        kept = said(item.content, "Members")
+        boxes = parse_fragment(kept).findall(f"{T}Member/{T}Mailbox") if kept else []
+        inner = "".join(map(fragment, boxes))
+        return f'<m:DLExpansion TotalItemsInView="{len(boxes)}" IncludesLastItemInRange="true">{inner}</m:DLExpansion>'
+
+    return response("ExpandDL", caller.each("ExpandDL", [needed(element, "Mailbox")], answer))
 
 
 def get_server_time_zones(caller: Caller, element: etree._Element) -> bytes:

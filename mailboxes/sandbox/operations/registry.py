@@ -5,7 +5,7 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox.operations import attachments, folders, other, reading, sync, updating, writing
+from mailboxes.sandbox.operations import attachments, configurations, folders, other, reading, sync, updating, writing
 from mailboxes.sandbox.operations.caller import Caller
 
 Operation = Callable[[Caller, etree._Element], bytes]
@@ -16,16 +16,20 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "CreateAttachment": attachments.create_attachment,
     "CreateFolder": folders.create_folder,
     "CreateItem": writing.create_item,
+    "CreateUserConfiguration": configurations.create_user_configuration,
     "DeleteAttachment": attachments.delete_attachment,
     "DeleteFolder": folders.delete_folder,
     "DeleteItem": writing.delete_item,
+    "DeleteUserConfiguration": configurations.delete_user_configuration,
     "EmptyFolder": folders.empty_folder,
+    "ExpandDL": other.expand_dl,
     "FindFolder": folders.find_folder,
     "FindItem": reading.find_item,
     "GetAttachment": attachments.get_attachment,
     "GetFolder": folders.get_folder,
     "GetItem": reading.get_item,
     "GetServerTimeZones": other.get_server_time_zones,
+    "GetUserConfiguration": configurations.get_user_configuration,
     "MoveFolder": folders.move_folder,
     "MoveItem": writing.move_item,
     "ResolveNames": other.resolve_names,
@@ -34,4 +38,5 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "SyncFolderItems": sync.sync_folder_items,
     "UpdateFolder": folders.update_folder,
     "UpdateItem": updating.update_item,
+    "UpdateUserConfiguration": configurations.update_user_configuration,
 }

@@ -25,6 +25,7 @@ NOT_IN_SUMMARY: Final = frozenset(
         """
     MimeContent Body TextBody UniqueBody NormalizedBody Attachments InternetMessageHeaders ResponseObjects
     ToRecipients CcRecipients BccRecipients ReplyTo RequiredAttendees OptionalAttendees Resources Recurrence
+    Members
     """
     )
 )
@@ -33,6 +34,7 @@ _DICTIONARIES: Final = {
     "contacts:PhoneNumber": "PhoneNumbers",
     "contacts:ImAddress": "ImAddresses",
     "contacts:PhysicalAddress": "PhysicalAddresses",
+    "distributionlist:Members": "Members",
 }
 _BASES: Final = ("IdOnly", "Default", "AllProperties", "PcxPeopleSearch")
 

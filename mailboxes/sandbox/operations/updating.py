@@ -4,7 +4,7 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox import appointments, invitations, series
+from mailboxes.sandbox import appointments, invitations, series, todo
 from mailboxes.sandbox.contents import body_of, said
 from mailboxes.sandbox.kinds import name_of
 from mailboxes.sandbox.model import Content, Item
@@ -50,7 +50,7 @@ def update_item(caller: Caller, element: etree._Element) -> bytes:
         if item.content.kind == "CalendarItem":
             sending = element.get("SendMeetingInvitationsOrCancellations", "SendToNone")
             invitations.update(caller.store, item, before, names, sending)
-        inner = items_of([item])
+        inner = items_of([todo.moves_on(caller.store, item) if item.content.kind == "Task" else item])
         if disposition in ("SendOnly", "SendAndSaveCopy"):
             folder = caller.folder(target) if target is not None else item.folder.mailbox.distinguished["sentitems"]
             send_draft(caller, item, folder if disposition == "SendAndSaveCopy" else None)
@@ -99,7 +99,7 @@ def _apply(caller: Caller, item: Item, updates: list[etree._Element], names: set
         _one(trial, update, _zone(caller, updates))
     marked_read = trial.values.pop("IsRead", "")
     if item.is_draft or item.content.kind not in MESSAGE_KINDS:  # what came stays as it came
-        complete(trial, item.folder.mailbox, int(caller.store.clock()))
+        complete(trial, item.folder.mailbox, int(caller.store.clock()), names)
     if item.master is not None:
         series.alter(item, trial, names)
     elif names & appointments.PATTERN:
@@ -165,7 +165,7 @@ def _set_entry(content: Content, uri: etree._Element, name: str, value: etree._E
     key, line = uri.get("FieldIndex", ""), uri.get("FieldURI", "").rpartition(":")[2]
     kept = said(content, name)
     entries = {one.get("Key", ""): one for one in (parse_fragment(kept) if kept else [])}
-    given = value.find(f"{T}Entry") if value is not None else None
+    given = value.find(f"{T}Member" if name == "Members" else f"{T}Entry") if value is not None else None
     if name != "PhysicalAddresses":
         entries.pop(key, None)
         if given is not None:

@@ -4,7 +4,8 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox import invitations, series
+from mailboxes.sandbox import invitations, series, todo
+from mailboxes.sandbox.contents import text_of
 from mailboxes.sandbox.model import Content, Folder, Item
 from mailboxes.sandbox.operations.caller import Caller, check_version, many_of, one_of
 from mailboxes.sandbox.operations.folders import delete_type
@@ -19,6 +20,7 @@ _HOMES: Final = {"CalendarItem": "calendar", "Contact": "contacts", "Distributio
 _MISPLACED: Final = {
     "CalendarItem": ("IPF.Appointment", "ErrorCannotCreateCalendarItemInNonCalendarFolder"),
     "Contact": ("IPF.Contact", "ErrorCannotCreateContactInNonContactFolder"),
+    "DistributionList": ("IPF.Contact", "ErrorCannotCreateContactInNonContactFolder"),
     "Task": ("IPF.Task", "ErrorCannotCreateTaskInNonTaskFolder"),
 }
 _ANSWERS: Final = ("ReplyToItem", "ReplyAllToItem", "ForwardItem")
@@ -170,8 +172,8 @@ def delete_item(caller: Caller, element: etree._Element) -> bytes:
 
 def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> bool:
     """Tell who is to be told that an item goes; say whether it is gone already, being an occurrence."""
-    if item.content.kind == "Task" and element.get("AffectedTaskOccurrences") is None:
-        raise EwsError("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is required for a task.")
+    if item.content.kind == "Task":
+        return _skips_a_turn(caller, item, element.get("AffectedTaskOccurrences"))
     if item.content.kind != "CalendarItem":
         return False
     sending = _sending(element, "SendMeetingCancellations")
@@ -182,6 +184,16 @@ def _tell_of_end(caller: Caller, item: Item, element: etree._Element) -> bool:
     invitations.end(caller.store, item, sending)
     caller.store.touch(item)
     return True
+
+
+def _skips_a_turn(caller: Caller, item: Item, affected: str | None) -> bool:
+    """Move a recurring task on if only its present turn is to go, and say whether there is a next one."""
+    if affected is None:
+        raise EwsError("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is required for a task.")
+    if affected not in ("AllOccurrences", "SpecifiedOccurrenceOnly"):
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: no occurrences {affected!r}.")
+    recurring = text_of(item.content, "IsRecurring") == "true"
+    return recurring and affected == "SpecifiedOccurrenceOnly" and todo.advance(caller.store, item)
 
 
 def items_of(items: list[Item]) -> str:

@@ -1,5 +1,7 @@
 """Every operation, and every kind of item, against the protocol's published schema."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 
 from mailboxes.sandbox import demo
@@ -19,6 +21,15 @@ INBOX = '<t:DistinguishedFolderId Id="inbox"/>'
 DRAFTS = '<t:DistinguishedFolderId Id="drafts"/>'
 PEOPLE = f"<t:ToRecipients><t:Mailbox><t:EmailAddress>{BEN}</t:EmailAddress></t:Mailbox></t:ToRecipients>"
 ITEM, KEYED, DRAFT, ATTACHMENT, OWN = "{item}", "{keyed}", "{draft}", "{attachment}", "{folder}"
+CONFIGURATION = (
+    '<m:UserConfiguration><t:UserConfigurationName Name="{}"><t:DistinguishedFolderId Id="calendar"/></t:UserConfigurationName>'
+    "<t:Dictionary><t:DictionaryEntry><t:DictionaryKey><t:Type>String</t:Type><t:Value>k</t:Value></t:DictionaryKey>"
+    "<t:DictionaryValue><t:Type>String</t:Type><t:Value>v</t:Value></t:DictionaryValue></t:DictionaryEntry></t:Dictionary>"
+    "<t:XmlData>PGNhdGVnb3JpZXMvPg==</t:XmlData></m:UserConfiguration>"
+)
+NAMED = (
+    '<m:UserConfigurationName Name="CategoryList"><t:DistinguishedFolderId Id="calendar"/></m:UserConfigurationName>'
+)
 
 REQUESTS = {
     "ConvertId": f'<m:ConvertId DestinationFormat="HexEntryId"><m:SourceIds><t:AlternateId Format="EwsId" Id="{ITEM}" Mailbox="{ANNA}"/></m:SourceIds></m:ConvertId>',
@@ -28,10 +39,13 @@ REQUESTS = {
     "CreateFolder": f"<m:CreateFolder><m:ParentFolderId>{INBOX}</m:ParentFolderId><m:Folders><t:Folder><t:DisplayName>New</t:DisplayName><t:ExtendedProperty>"
     '<t:ExtendedFieldURI PropertyTag="0x6700" PropertyType="String"/><t:Value>v</t:Value></t:ExtendedProperty></t:Folder></m:Folders></m:CreateFolder>',
     "CreateItem": f'<m:CreateItem MessageDisposition="SaveOnly"><m:Items><t:Message><t:Subject>x</t:Subject>{PEOPLE}</t:Message></m:Items></m:CreateItem>',
+    "CreateUserConfiguration": f"<m:CreateUserConfiguration>{CONFIGURATION.format('Other')}</m:CreateUserConfiguration>",
     "DeleteAttachment": f'<m:DeleteAttachment><m:AttachmentIds><t:AttachmentId Id="{ATTACHMENT}"/></m:AttachmentIds></m:DeleteAttachment>',
     "DeleteFolder": f'<m:DeleteFolder DeleteType="HardDelete"><m:FolderIds><t:FolderId Id="{OWN}"/></m:FolderIds></m:DeleteFolder>',
     "DeleteItem": f'<m:DeleteItem DeleteType="HardDelete"><m:ItemIds><t:ItemId Id="{ITEM}"/></m:ItemIds></m:DeleteItem>',
+    "DeleteUserConfiguration": f"<m:DeleteUserConfiguration>{NAMED}</m:DeleteUserConfiguration>",
     "EmptyFolder": f'<m:EmptyFolder DeleteType="HardDelete" DeleteSubFolders="true"><m:FolderIds>{INBOX}</m:FolderIds></m:EmptyFolder>',
+    "ExpandDL": '<m:ExpandDL><m:Mailbox><t:ItemId Id="{list}"/></m:Mailbox></m:ExpandDL>',
     "FindFolder": f'<m:FindFolder Traversal="Deep">{FOLDER}<m:ParentFolderIds><t:DistinguishedFolderId Id="root"/></m:ParentFolderIds></m:FindFolder>',
     "FindItem": f'<m:FindItem Traversal="Shallow">{ALL}<m:ParentFolderIds>{INBOX}</m:ParentFolderIds></m:FindItem>',
     "GetAttachment": f'<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id="{ATTACHMENT}"/><t:AttachmentId Id="{ATTACHMENT}"/></m:AttachmentIds></m:GetAttachment>',
@@ -39,6 +53,7 @@ REQUESTS = {
     '<t:DistinguishedFolderId Id="tasks"/><t:DistinguishedFolderId Id="root"/></m:FolderIds></m:GetFolder>',
     "GetItem": f'<m:GetItem>{ALL}<m:ItemIds><t:ItemId Id="{ITEM}"/></m:ItemIds></m:GetItem>',
     "GetServerTimeZones": "<m:GetServerTimeZones/>",
+    "GetUserConfiguration": f"<m:GetUserConfiguration>{NAMED}<m:UserConfigurationProperties>All</m:UserConfigurationProperties></m:GetUserConfiguration>",
     "MoveFolder": f'<m:MoveFolder><m:ToFolderId>{DRAFTS}</m:ToFolderId><m:FolderIds><t:FolderId Id="{OWN}"/></m:FolderIds></m:MoveFolder>',
     "MoveItem": f'<m:MoveItem><m:ToFolderId>{DRAFTS}</m:ToFolderId><m:ItemIds><t:ItemId Id="{ITEM}"/></m:ItemIds></m:MoveItem>',
     "ResolveNames": '<m:ResolveNames ReturnFullContactData="false"><m:UnresolvedEntry>ben</m:UnresolvedEntry></m:ResolveNames>',
@@ -49,6 +64,7 @@ REQUESTS = {
     "<t:Folder><t:DisplayName>Other</t:DisplayName></t:Folder></t:SetFolderField></t:Updates></t:FolderChange></m:FolderChanges></m:UpdateFolder>",
     "UpdateItem": f'<m:UpdateItem ConflictResolution="AutoResolve" MessageDisposition="SaveOnly"><m:ItemChanges><t:ItemChange><t:ItemId {KEYED}/><t:Updates>'
     '<t:SetItemField><t:FieldURI FieldURI="item:Subject"/><t:Message><t:Subject>New</t:Subject></t:Message></t:SetItemField></t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>',
+    "UpdateUserConfiguration": f"<m:UpdateUserConfiguration>{CONFIGURATION.format('CategoryList')}</m:UpdateUserConfiguration>",
 }
 
 
@@ -63,6 +79,9 @@ def test_requests_and_answers_are_valid(store: SandboxStore, ask: Ask, operation
     folder = store.create_folder(ANNA, "inbox", "Own")
     draft = ask(REQUESTS["CreateItem"]).all("t:ItemId")[0]
     attachment = ask(REQUESTS["GetItem"].format(item=item.id)).all("t:AttachmentId")[2].get("Id")
+    assert ask(
+        f"<m:CreateUserConfiguration>{CONFIGURATION.format('CategoryList')}</m:CreateUserConfiguration>"
+    ).codes == ["NoError"]
     reply = ask(
         REQUESTS[operation].format(
             item=item.id,
@@ -70,6 +89,7 @@ def test_requests_and_answers_are_valid(store: SandboxStore, ask: Ask, operation
             draft=f'Id="{draft.get("Id")}" ChangeKey="{draft.get("ChangeKey")}"',
             folder=folder,
             attachment=attachment,
+            list=store.add_list(ANNA, "Buyers", [BEN]),
         )
     )
     assert set(reply.codes) == {"NoError"}
@@ -81,6 +101,18 @@ def test_every_kind_of_item_is_valid_with_all_its_properties(store: SandboxStore
         *store.add_ics(ANNA, REVIEW),
         *store.add_vcf(ANNA, CARD),
         store.add_task(ANNA, Task("Call", "Text", percent_complete=50)),
+        store.add_list(ANNA, "Buyers", [BEN, "x@outside.example"]),
+        store.add_task(
+            ANNA,
+            Task(
+                "Weekly",
+                start=date(2026, 11, 2),
+                rule="FREQ=WEEKLY;BYDAY=MO",
+                delegation="Accepted",
+                delegator="Ben",
+                assigned=datetime(2026, 11, 1, tzinfo=UTC),
+            ),
+        ),
         store.deliver_mime(ANNA, RICH),
     ]
     for method in ("REQUEST", "REPLY", "CANCEL"):
@@ -92,6 +124,8 @@ def test_every_kind_of_item_is_valid_with_all_its_properties(store: SandboxStore
     assert kinds == [
         "CalendarItem",
         "Contact",
+        "Task",
+        "DistributionList",
         "Task",
         "Message",
         "MeetingRequest",
