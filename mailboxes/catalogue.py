@@ -432,6 +432,36 @@ _row(
     _("Nothing: the next run takes the newer state into account."),
 )
 _row(
+    "write_refused", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.QUARANTINE,
+    _("The server refused to take an item as it was to be written."),
+    _("A value that the server does not allow, or no right to write in that folder."),
+    _("Read what the server said, below. Correct the value in the record, or the right on the folder."),
+)
+_row(
+    "series_unsupported", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.NEVER,
+    _("A series cannot be written to the mailbox: Exchange has no such pattern."),
+    _("Exchange knows days, weeks, and one day of a month or of a year; not, for example, every second year."),
+    _("Choose another pattern for the series."),
+)
+_row(
+    "entry_kind", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
+    _("An item in a calendar, contacts or tasks folder is of another kind."),
+    _("Distribution lists, notes and the like are not kept in step."),
+    _("Nothing."),
+)
+_row(
+    "recipients_refused", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.PERSON,
+    _("A message was not sent: the server does not accept its recipients."),
+    _("An address is misspelt, or there is none."),
+    _("Correct the addresses and send the message again."),
+)
+_row(
+    "send_as_denied", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.PERSON,
+    _("A message was not sent: this mailbox may not send in that name."),
+    _("The sender is another address than the mailbox's own."),
+    _("Give the mailbox the right to send as that address, or choose another sender."),
+)
+_row(
     "attachment_unreadable", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
     _("An attachment could not be read; the message is kept without its bytes."),
     _("It is damaged, or an attached item that has no mail form (a contact, a task)."),

@@ -5,10 +5,13 @@ that a difference always means that somebody changed something. `canonical` says
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
+
+from mailboxes.provider.text import clean
 
 
 class EntryKind(StrEnum):
@@ -65,11 +68,16 @@ class Every(StrEnum):
     REGENERATED = "regenerated"
 
 
+WEEK: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+
 @dataclass(frozen=True, slots=True)
 class Recurrence:
     """A series: its pattern and how long it goes on (`until` or `count`; neither: for ever).
 
-    `weekdays` are the names of RFC 5545 (MO, TU, …), in the order of the week. `index` 1 to 4, -1 for the last.
+    `weekdays` are the names of RFC 5545 (MO, TU, …), in the order of the week. `index` 1 to 4, -1 for the last; with it
+    `weekdays` are one day, MO to FR, SA and SU, or all seven ("the last working day"). `day` is a day of the month: where
+    a month is too short, its last one counts.
     """
 
     every: Every
@@ -235,6 +243,19 @@ FIELDS: Mapping[EntryKind, Mapping[Field, Type]] = MappingProxyType(
 )
 
 
+# The words of a field that holds one of a few; the first is what is meant where nothing is said.
+CHOICES: Mapping[Field, tuple[str, ...]] = MappingProxyType(
+    {
+        Field.IMPORTANCE: ("Normal", "Low", "High"),
+        Field.SHOW_AS: ("Busy", "Free", "Tentative", "OOF", "WorkingElsewhere"),
+        Field.STATUS: ("NotStarted", "InProgress", "Completed", "WaitingOnOthers", "Deferred"),
+    }
+)
+
+# What the mail system tells and nobody can write: it is passed over where values are written.
+TOLD: frozenset[Field] = frozenset({Field.ORGANIZER})
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What may be known of an entry that nobody has linked: nothing of what it says (design §4).
@@ -254,7 +275,10 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Exceptional:
-    """An occurrence that differs from its series. `original` is the start it would have had, aware UTC."""
+    """An occurrence that differs from its series. `original` is the start it would have had, aware UTC.
+
+    Of an all-day series `original` is midnight UTC of the day. An occurrence that could not be read has no values.
+    """
 
     original: datetime
     item_id: str = ""
@@ -267,27 +291,93 @@ class Entry:
     """An entry that is linked or about to be: marks and values. A field that is absent was not told by the server.
 
     `organized_here`: the mailbox's owner is the organiser (true of appointments without attendees).
-    `assigned`: a task that somebody was given, or gave away.
+    `assigned`: a task that somebody was given, or gave away. `recurring`: a series, of appointments or of tasks.
     """
 
     marks: Marks
     values: Mapping[Field, Value]
     organized_here: bool = True
     assigned: bool = False
+    recurring: bool = False
     exceptions: tuple[Exceptional, ...] = ()
 
 
 def canonical(kind: EntryKind, name: Field, value: Value) -> Value:
-    """Return the value as it compares: what servers and people add without meaning is taken off."""
+    """Return the value as it compares: what servers and people add without meaning is taken off.
+
+    None and the value that is meant where nothing is said are one. Applied twice it is the same as applied once.
+    """
+    found = value
     match FIELDS[kind][name], value:
-        case Type.LINE | Type.CHOICE, str():
-            return " ".join(value.split()) or None
+        case Type.CHOICE, str() | None:
+            found = _line(value or "") or CHOICES[name][0]
+        case Type.NUMBER, None:
+            found = 0
+        case Type.LINE, str():
+            # Several names in one line: where the commas stand is no difference.
+            parts = value.split(",") if name is Field.CHILDREN else [value]
+            found = ", ".join(filter(None, map(_line, parts))) or None
         case Type.TEXT, str():
-            lines = [line.rstrip() for line in value.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-            return "\n".join(lines).strip("\n") or None
+            found = _text(value) or None
         case Type.PEOPLE, tuple():
-            people = {each.email.strip().lower(): each for each in value if each.email.strip()}
-            return tuple(Attendee(email, "", people[email].response) for email in sorted(people)) or None
+            people = {_address(each.email): each for each in value if _address(each.email)}
+            found = tuple(Attendee(email, "", people[email].response) for email in sorted(people)) or None
+        case Type.SPAN, Span():
+            found = _span(value)
+        case Type.RECURRENCE, Recurrence():
+            found = _recurrence(value)
         case Type.NAME | Type.ADDRESS, FullName() | PostalAddress():
-            return value if value not in (FullName(), PostalAddress()) else None
-    return value
+            found = _parts(value)
+    return found
+
+
+def _line(text: str) -> str:
+    return " ".join(clean(text).split())
+
+
+def _text(text: str) -> str:
+    lines = [line.rstrip() for line in clean(text).replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return "\n".join(lines).strip("\n")
+
+
+def _address(email: str) -> str:
+    return "".join(clean(email).split()).lower()
+
+
+def _parts(value: FullName | PostalAddress) -> FullName | PostalAddress | None:
+    if isinstance(value, FullName):
+        name = FullName(_line(value.first), _line(value.middle), _line(value.last))
+        return name if name != FullName() else None
+    # A street may have several lines.
+    rest = (_line(value.city), _line(value.region), _line(value.postal_code), _line(value.country))
+    address = PostalAddress(_text(value.street), *rest)
+    return address if address != PostalAddress() else None
+
+
+def _span(value: Span) -> Span:
+    if isinstance(value.start, datetime) and isinstance(value.end, datetime):
+        start, end = (each.astimezone(UTC).replace(microsecond=0) for each in (value.start, value.end))
+        return Span(start, end, "" if value.zone in ("UTC", "Etc/UTC") else value.zone)
+    return Span(value.start, value.end)
+
+
+def _recurrence(value: Recurrence) -> Recurrence:
+    """Return the series said in one way: what its pattern does not use is left out, what it implies is put in."""
+    weekdays = tuple(day for day in WEEK if day in value.weekdays)
+    plain = Recurrence(
+        value.every, value.starts, value.interval, until=value.until, count=None if value.until else value.count
+    )
+    match value.every:
+        case Every.WEEK:
+            # Where a week begins matters only when some weeks are left out.
+            begins = value.week_starts if value.interval > 1 else "MO"
+            return replace(plain, weekdays=weekdays or (WEEK[value.starts.weekday()],), week_starts=begins)
+        case Every.MONTH:
+            return replace(plain, day=value.day or value.starts.day)
+        case Every.YEAR:
+            return replace(plain, day=value.day or value.starts.day, month=value.month or value.starts.month)
+        case Every.MONTH_ON_WEEKDAY:
+            return replace(plain, weekdays=weekdays, index=value.index)
+        case Every.YEAR_ON_WEEKDAY:
+            return replace(plain, weekdays=weekdays, index=value.index, month=value.month or value.starts.month)
+    return plain

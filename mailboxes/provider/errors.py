@@ -131,6 +131,22 @@ class ItemGone(ItemUnreadable):
     code = "item_gone"
 
 
+class ChangedMeanwhile(ProviderError):
+    """What was to be written had been changed since it was read; nothing was written. Read it again, then decide."""
+
+    kind = Kind.ITEM
+    scope = Scope.ITEM
+    code = "item_conflict"
+
+
+class WriteRefused(ProviderError):
+    """The server will not have one item as it was to be written, or not from us; other items can be written."""
+
+    kind = Kind.ITEM
+    scope = Scope.ITEM
+    code = "write_refused"
+
+
 class AnswerUnreadable(ProviderError):
     """The server answered with something that is not its protocol, or with a request it calls invalid."""
 

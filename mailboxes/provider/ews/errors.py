@@ -23,6 +23,7 @@ from mailboxes.provider.errors import (
     AccessRefused,
     AnswerUnreadable,
     AuthRejected,
+    ChangedMeanwhile,
     CursorExpired,
     FolderGone,
     ItemGone,
@@ -33,6 +34,7 @@ from mailboxes.provider.errors import (
     Scope,
     Throttled,
     Unavailable,
+    WriteRefused,
 )
 from mailboxes.provider.ews.repairs import HttpError
 from mailboxes.provider.ews.soap import NotAnAnswer, Refusal
@@ -127,10 +129,12 @@ CODES: Final[dict[str, _Row]] = {
         "ErrorRightsManagementException", "ErrorCalendarOutOfRange",
     ),
     **_rows(
-        _Row(ItemUnreadable, "item_conflict"),
+        _Row(ChangedMeanwhile, "item_conflict"),
         "ErrorIrresolvableConflict", "ErrorStaleObject", "ErrorInvalidChangeKey", "ErrorChangeKeyRequired",
         "ErrorChangeKeyRequiredForWriteOperations",
     ),
+    **_rows(_Row(WriteRefused, "recipients_refused"), "ErrorInvalidRecipients", "ErrorInvalidRecipientSubfilter"),
+    **_rows(_Row(WriteRefused, "send_as_denied"), "ErrorSendAsDenied", "ErrorSendOnBehalfOfDenied"),
     **_rows(
         _Row(Misconfigured, "version_refused"),
         "ErrorInvalidSchemaVersionForMailboxVersion", "ErrorInvalidServerVersion", "ErrorIncorrectSchemaVersion",
@@ -157,6 +161,8 @@ _OF_ONE_ITEM: Final = frozenset(
         "ErrorTimeoutExpired",
     }
 )
+# Said of a request that writes, these mean what is written, or the one item that it is written on.
+_OF_WHAT_IS_WRITTEN: Final = frozenset({"item_unreadable", "request_refused", "access_refused"})
 
 
 def translate(error: BaseException, now: datetime) -> ProviderError:
@@ -180,6 +186,14 @@ def of_item(refusal: Refusal) -> ItemUnreadable | None:
     if row is None or refusal.code in _OF_ONE_ITEM:
         return ItemUnreadable(str(refusal))
     return None
+
+
+def of_write(refusal: Refusal, now: datetime) -> ProviderError:
+    """Return the error of a request that writes one item: what is not known to be about more is about the item."""
+    row = CODES.get(refusal.code)
+    if row is None or row.code in _OF_WHAT_IS_WRITTEN:
+        return WriteRefused(str(refusal))
+    return translate(refusal, now)
 
 
 def dropped_before_answer(error: BaseException) -> bool:
