@@ -1,10 +1,10 @@
-"""`MailProvider` and `DraftProbe` over EWS, for one mailbox.
+"""`MailProvider` and `DraftProbe` over EWS, for one mailbox; with the classes it builds on, the whole port.
 
 Folders are addressed by id or by what they are for, never by name.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
@@ -14,7 +14,8 @@ from mailboxes.provider.errors import (
     ItemUnreadable,
 )
 from mailboxes.provider.ews import answers, operations, soap
-from mailboxes.provider.ews.calls import MailboxCalls
+from mailboxes.provider.ews.entries import EwsEntries
+from mailboxes.provider.ews.sending import EwsSending
 from mailboxes.provider.port import (
     AttachmentBytes,
     AttachmentInfo,
@@ -26,6 +27,7 @@ from mailboxes.provider.port import (
     FolderRole,
     Listing,
 )
+from mailboxes.provider.writing import EntryProvider, MailSender
 
 ENVELOPES_AT_ONCE: Final = 100
 CONTENTS_AT_ONCE: Final = 25
@@ -38,8 +40,8 @@ COPIES: Final = 10
 CHANGES_AT_ONCE: Final = 512  # the schema's limit
 
 
-class EwsProvider(MailboxCalls):
-    """Speaks for the mailbox of one address, by impersonation or with the mailbox's own sign-in."""
+class EwsProvider(EwsEntries, EwsSending):
+    """Speaks for the mailbox of one address: reads its mail, keeps its entries (`EwsEntries`), sends (`EwsSending`)."""
 
     # -- folders
 
@@ -251,3 +253,9 @@ def _groups(attachments: Sequence[AttachmentInfo]) -> Iterator[list[str]]:
         size += each.size
     if group:
         yield group
+
+
+if TYPE_CHECKING:
+
+    def _fits(provider: EwsProvider) -> tuple[EntryProvider, MailSender]:
+        return provider, provider

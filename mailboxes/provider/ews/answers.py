@@ -106,14 +106,14 @@ def counters(folder: etree._Element) -> str | None:
     total = ""
     for child in folder:
         if child.tag == _EXTENDED:
-            found.update(_extended_of(child))
+            found.update(extended_of(child))
         elif child.tag == _TOTAL:
             total = child.text or ""
     committed, deleted = found.get("670a", ""), found.get("670b", "")
     return f"{committed}/{deleted}/{total}" if committed or deleted else None
 
 
-def _extended_of(element: etree._Element) -> Iterator[tuple[str, str]]:
+def extended_of(element: etree._Element) -> Iterator[tuple[str, str]]:
     """Yield an extended property: its tag in hex without 0x, or its name in lower case, and its value."""
     field = value = None
     for child in element:
@@ -136,12 +136,19 @@ def _number(tag: str) -> int:
 # -- changes ----------------------------------------------------------------------------------------------------------
 
 
+def listed_items(message: etree._Element) -> Iterator[etree._Element]:
+    """Yield the items in a response message of FindItem."""
+    for root in message.iterchildren(_ROOT_FOLDER):
+        for items in root.iterchildren(f"{T}Items"):
+            yield from items
+
+
 def listed(message: etree._Element) -> tuple[Iterator[Change], int | None]:
     """Return the items in a response message of FindItem, and where the next page begins; None after the last."""
     root = message.find(_ROOT_FOLDER)
     if root is None:
         raise NotAnAnswer("an answer to FindItem without a folder")
-    ids = (each for items in root.iterchildren(f"{T}Items") for item in items for each in item.iterchildren(_ITEM_ID))
+    ids = (each for item in listed_items(message) for each in item.iterchildren(_ITEM_ID))
     offset = root.get("IndexedPagingOffset", "")
     last = root.get("IncludesLastItemInRange", "true") == "true" or not offset.isdecimal()
     found = (Change(ChangeKind.CREATED, each.get("Id", ""), each.get("ChangeKey", "")) for each in ids)
@@ -176,7 +183,7 @@ def envelope(item_id: str, item: etree._Element) -> Envelope:
     for child in item:
         name = child.tag[_PREFIX:]
         if name == "ExtendedProperty":
-            extended.update(_extended_of(child))
+            extended.update(extended_of(child))
         else:
             found[name] = child
     identity = found.get("ItemId")

@@ -32,12 +32,16 @@ _SHAPE_ERRORS: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class MailboxCalls:
-    """Speaks for the mailbox of one address, by impersonation or with the mailbox's own sign-in."""
+    """Speaks for the mailbox of one address, by impersonation or with the mailbox's own sign-in.
 
-    def __init__(self, client: Client, address: str, *, impersonate: bool) -> None:
+    `zone` (IANA) is where the owner's whole days begin; Exchange keeps them as midnights of a zone.
+    """
+
+    def __init__(self, client: Client, address: str, *, impersonate: bool, zone: str = "UTC") -> None:
         self._client = client
         self._address = address
         self._impersonate = impersonate
+        self._zone = zone
         self._requests = 0
 
     @property
@@ -57,7 +61,7 @@ class MailboxCalls:
         item_ids: Sequence[str],
         at_once: int,
         ask: Callable[[Sequence[str]], etree._Element],
-        convert: Callable[[str, etree._Element], Read],
+        convert: Callable[[str, etree._Element], Read | ItemUnreadable],
     ) -> list[Read | ItemUnreadable]:
         def read(ids: Sequence[str]) -> list[Read | ItemUnreadable]:
             return self._answered(ids, ask, convert)
@@ -71,7 +75,7 @@ class MailboxCalls:
         self,
         ids: Sequence[str],
         ask: Callable[[Sequence[str]], etree._Element],
-        convert: Callable[[str, etree._Element], Read],
+        convert: Callable[[str, etree._Element], Read | ItemUnreadable],
     ) -> list[Read | ItemUnreadable]:
         """Ask for items and convert them. What a server left out because it was out of time is asked for again."""
         found: list[Read | ItemUnreadable] = []
@@ -176,9 +180,21 @@ class MailboxCalls:
     def _written(self, body: str, operation: str) -> tuple[str, str]:
         """Make a request that changes one item, once; return id and change key that the answer gives, "" for neither."""
         with self._translated():
-            message = answers.only(self._call(body, again=False), operation)
-            written = next(message.iter(f"{soap.T}ItemId"), None)
-            return ("", "") if written is None else (written.get("Id", ""), written.get("ChangeKey", ""))
+            return self._write(body, operation)
+
+    def _written_item(self, body: str, operation: str) -> tuple[str, str]:
+        """Do the same with what a person wrote: what a server does not take is then about the item (`of_write`)."""
+        try:
+            return self._write(body, operation)
+        except soap.Refusal as refusal:
+            raise self._client.refused_write(refusal) from refusal
+        except soap.NotAnAnswer as error:
+            raise AnswerUnreadable(str(error)) from error
+
+    def _write(self, body: str, operation: str) -> tuple[str, str]:
+        message = answers.only(self._call(body, again=False), operation)
+        written = next(message.iter(f"{soap.T}ItemId"), None)
+        return ("", "") if written is None else (written.get("Id", ""), written.get("ChangeKey", ""))
 
     # -- folders
 
@@ -196,7 +212,7 @@ class MailboxCalls:
 
 
 def _converted(
-    item_id: str, message: etree._Element, convert: Callable[[str, etree._Element], Read]
+    item_id: str, message: etree._Element, convert: Callable[[str, etree._Element], Read | ItemUnreadable]
 ) -> Read | ItemUnreadable:
     try:
         return convert(item_id, answers.item_element(message))

@@ -22,7 +22,7 @@ from oauthlib.oauth2 import TokenExpiredError
 
 from mailboxes.provider.errors import ProviderError, Scope
 from mailboxes.provider.ews import repairs, soap
-from mailboxes.provider.ews.errors import LOW_LEVEL, VERSION_REFUSED, dropped_before_answer, translate
+from mailboxes.provider.ews.errors import LOW_LEVEL, VERSION_REFUSED, dropped_before_answer, of_write, translate
 from mailboxes.provider.ews.repairs import AppCredentials, RepairedProtocol, TypedErrors
 from mailboxes.provider.ews.transport import Reach
 from mailboxes.provider.port import ServerFacts
@@ -161,6 +161,10 @@ class Client:
     def refused(self, refusal: soap.Refusal) -> ProviderError:
         """Return the port's error for a refusal."""
         return translate(refusal, self._clock())
+
+    def refused_write(self, refusal: soap.Refusal) -> ProviderError:
+        """Return the port's error for a refusal to write one item."""
+        return of_write(refusal, self._clock())
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,23 +6,34 @@ what is announced may be gone when it is read, cursors expire.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from mailboxes.provider.errors import ItemUnreadable
+from mailboxes.provider.memory.entries import Kept, Notice
 from mailboxes.provider.memory.mail import File, Mail
+from mailboxes.provider.memory.post import PostStore
 from mailboxes.provider.memory.provider import MemoryProvider
-from mailboxes.provider.memory.script import Action, Script
-from mailboxes.provider.memory.store import MailStore
+from mailboxes.provider.memory.script import READING, Action, Script
 from mailboxes.provider.port import ChangeKind
 
-__all__ = ["File", "Mail", "MemoryProvider", "MemoryServer"]
+__all__ = ["File", "Kept", "Mail", "MemoryProvider", "MemoryServer", "Notice"]
 
 
-class MemoryServer(MailStore):
-    """A `MailStore` with a script of faults and providers that look at it; `calls` counts by (address, method)."""
+class MemoryServer(PostStore):
+    """All that is stored, with a script of faults and providers that look at it; `calls` counts by (address, method).
 
-    def __init__(self, *, counters: bool = True, silent: Iterable[ChangeKind] = ()) -> None:
-        super().__init__(counters=counters, silent=silent)
+    `clock` is the server's; without one, time passes by a minute with everything that happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        counters: bool = True,
+        silent: Iterable[ChangeKind] = (),
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        super().__init__(counters=counters, silent=silent, clock=clock)
         self.calls: Counter[tuple[str, str]] = Counter()
         self._script = Script()
 
@@ -35,13 +46,15 @@ class MemoryServer(MailStore):
         """Raise `error` at the `nth` call of a method from now on (`Script.fail`)."""
         self._script.fail(method, error, nth=nth, times=times)
 
+    def lose(self, method: str, error: BaseException, *, nth: int = 1, times: int = 1) -> None:
+        """Do the work of the `nth` call of a method from now on, then raise `error`: the answer is lost (`Script.lose`)."""
+        self._script.lose(method, error, nth=nth, times=times)
+
     def before(self, method: str, action: Action, *, nth: int = 1, times: int = 1) -> None:
         """Run `action` just before the `nth` call of a method from now on (`Script.before`)."""
         self._script.before(method, action, nth=nth, times=times)
 
-    def fail_item(
-        self, item_id: str, error: ItemUnreadable, *, methods: Iterable[str] = ("envelopes", "contents", "attachments")
-    ) -> None:
+    def fail_item(self, item_id: str, error: ItemUnreadable, *, methods: Iterable[str] = READING) -> None:
         """Answer `error` in the item's place until `heal` (`Script.fail_item`)."""
         self._script.fail_item(item_id, error, methods=methods)
 

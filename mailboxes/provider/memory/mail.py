@@ -47,6 +47,7 @@ class Mail:
     importance: str = "Normal"
     size: int | None = None
     files: tuple[File, ...] = ()
+    token: str = ""
 
 
 def _address(given: Address | str) -> Address:

@@ -1,14 +1,14 @@
 """The port over the mail system in memory."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
+from mailboxes.provider.memory.entry_provider import MemoryEntries
 from mailboxes.provider.memory.mail import content, envelope
-from mailboxes.provider.memory.script import Script
-from mailboxes.provider.memory.store import Folder, Item, Mailbox, MailStore
+from mailboxes.provider.memory.sending import MemorySending
+from mailboxes.provider.memory.store import Folder, Item, Mailbox
 from mailboxes.provider.port import (
     AttachmentBytes,
     AttachmentInfo,
@@ -17,38 +17,21 @@ from mailboxes.provider.port import (
     ChangeKind,
     ChangePage,
     Content,
+    DraftProbe,
     Envelope,
     FolderInfo,
     FolderRole,
     Listing,
+    MailProvider,
 )
 from mailboxes.provider.text import clean
+from mailboxes.provider.writing import EntryProvider, MailSender
 
-Answer = TypeVar("Answer")
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class MemoryProvider:
-    """A `MailProvider` and `DraftProbe` over one mailbox of a `MailStore`, as far as the script lets it."""
-
-    def __init__(self, store: MailStore, script: Script, calls: Counter[tuple[str, str]], address: str) -> None:
-        self._store = store
-        self._script = script
-        self._calls = calls
-        self._address = address
-        self._requests = 0
-
-    @property
-    def requests(self) -> int:
-        """Return how many calls were made, failed ones included."""
-        return self._requests
-
-    def _call(self, method: str, work: Callable[[Mailbox], Answer]) -> Answer:
-        self._requests += 1
-        with self._store.lock:
-            self._calls[self._address.lower(), method] += 1
-            self._script.run(method)
-            return work(self._store.mailbox(self._address))
+class MemoryProvider(MemoryEntries, MemorySending):
+    """The whole port over one mailbox: reads its mail, keeps its entries (`MemoryEntries`), sends (`MemorySending`)."""
 
     def well_known_folders(self) -> list[FolderInfo]:
         """Return the folders that have a role."""
@@ -139,14 +122,6 @@ class MemoryProvider:
 
         return self._call("attachments", lambda mailbox: [one(mailbox, each) for each in attachments])
 
-    def _read(
-        self, mailbox: Mailbox, item_id: str, method: str, form: Callable[[Item], Answer]
-    ) -> Answer | ItemUnreadable:
-        item = self._store.item(mailbox, item_id)
-        if item is None:
-            return ItemGone(f"there is no item {item_id}")
-        return self._script.refusal(item_id, method) or form(item)
-
     # -- DraftProbe
 
     def create_draft(self, subject: str) -> str:
@@ -192,3 +167,9 @@ def _envelope(item: Item) -> Envelope:
 
 def _content(item: Item) -> Content:
     return content(item.id, item.change_key, item.mail)
+
+
+if TYPE_CHECKING:
+
+    def _fits(provider: MemoryProvider) -> tuple[MailProvider, DraftProbe, EntryProvider, MailSender]:
+        return provider, provider, provider, provider

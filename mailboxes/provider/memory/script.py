@@ -10,6 +10,7 @@ from mailboxes.provider.errors import ItemUnreadable
 Action = Callable[[], None]
 
 _ANY: Final = "*"
+READING: Final = ("envelopes", "contents", "attachments", "marks", "entries")
 
 
 @dataclass(slots=True)
@@ -20,10 +21,11 @@ class _Scripted:
     action: Action
     nth: int
     times: int
+    after: bool = False
 
-    def due(self, method: str) -> bool:
-        """Count this call and say whether the action belongs to it."""
-        if self.method not in (_ANY, method):
+    def due(self, method: str, *, after: bool) -> bool:
+        """Count this call, before or after its work, and say whether the action belongs to it."""
+        if self.method not in (_ANY, method) or self.after is not after:
             return False
         self.nth -= 1
         return self.nth <= 0 and self.nth > -self.times
@@ -54,9 +56,16 @@ class Script:
         with self._lock:
             self._script.append(_Scripted(method, action, nth, times))
 
-    def fail_item(
-        self, item_id: str, error: ItemUnreadable, *, methods: Iterable[str] = ("envelopes", "contents", "attachments")
-    ) -> None:
+    def lose(self, method: str, error: BaseException, *, nth: int = 1, times: int = 1) -> None:
+        """Raise `error` after the work of the `nth` call of a method is done: the server did it, the answer is lost."""
+
+        def raise_it() -> None:
+            raise error
+
+        with self._lock:
+            self._script.append(_Scripted(method, raise_it, nth, times, after=True))
+
+    def fail_item(self, item_id: str, error: ItemUnreadable, *, methods: Iterable[str] = READING) -> None:
         """Answer `error` in the item's place (for attachments: of every attachment of the item) until `heal`."""
         with self._lock:
             self._bad_items[item_id] = (error, frozenset(methods))
@@ -67,10 +76,10 @@ class Script:
             self._script.clear()
             self._bad_items.clear()
 
-    def run(self, method: str) -> None:
-        """Do what is due at a call of `method`; may raise anything."""
+    def run(self, method: str, *, after: bool = False) -> None:
+        """Do what is due before (or after) the work of a call of `method`; may raise anything."""
         with self._lock:
-            due = [entry for entry in self._script if entry.due(method)]
+            due = [entry for entry in self._script if entry.due(method, after=after)]
             self._script = [entry for entry in self._script if entry.nth > 1 - entry.times]
         for entry in due:
             entry.action()

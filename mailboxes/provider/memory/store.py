@@ -1,12 +1,13 @@
 """What the mail system in memory holds, and what happens in it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from mailboxes.provider.errors import CursorExpired, FolderGone, MailboxGone
+from mailboxes.provider.memory.entries import Kept
 from mailboxes.provider.memory.mail import Mail
 from mailboxes.provider.port import Change, ChangeKind, ChangePage, FolderRole
 
@@ -15,12 +16,13 @@ _FIRST_ARRIVAL: Final = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Item:
-    """One message in one folder."""
+    """One message in one folder, or (with `entry`) an appointment, contact or task."""
 
     id: str
     folder: "Folder"
     mail: Mail
     version: int
+    entry: Kept | None = None
 
     @property
     def change_key(self) -> str:
@@ -87,7 +89,14 @@ class MailStore:
     A folder is named by its role (`"inbox"`, `FolderRole.SENT`) or by the id of its `FolderInfo`.
     """
 
-    def __init__(self, *, counters: bool = True, silent: Iterable[ChangeKind] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        counters: bool = True,
+        silent: Iterable[ChangeKind] = (),
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._clock = clock
         self.counters = counters
         self.silent = frozenset(silent)
         self._mailboxes: dict[str, Mailbox] = {}
@@ -158,7 +167,7 @@ class MailStore:
         with self.lock:
             item = self._items[item_id]
             target = self._folder(item.folder.mailbox.address, folder)
-            moved = self._put(target, item.mail)
+            moved = self._put(target, item.mail, item.entry)
             self.remove(item_id)
             return moved.id
 
@@ -168,7 +177,7 @@ class MailStore:
             self.add_mailbox(address)
             self._number += 1
             mail = replace(self._items[item_id].mail, search_key=f"{self._number:032x}")
-            return self._put(self._folder(address, folder), mail).id
+            return self._put(self._folder(address, folder), mail, self._items[item_id].entry).id
 
     def touch(self, item_id: str, **fields: Any) -> None:
         """Change an item: the given fields of `Mail`, and in any case its change key."""
@@ -242,9 +251,13 @@ class MailStore:
         mailbox.folders[folder.id] = folder
         return folder
 
-    def _put(self, folder: Folder, mail: Mail) -> Item:
+    def now(self) -> datetime:
+        """Return the server's time, aware, in UTC."""
+        return self._clock() if self._clock else _FIRST_ARRIVAL + timedelta(minutes=self._number)
+
+    def _put(self, folder: Folder, mail: Mail, entry: Kept | None = None) -> Item:
         self._number += 1
-        item = Item(f"item-{self._number}", folder, mail, self._number)
+        item = Item(f"item-{self._number}", folder, mail, self._number, entry)
         self._items[item.id] = folder.items[item.id] = item
         folder.created_at[item.id] = len(folder.log)
         self._log(folder, ChangeKind.CREATED, item)

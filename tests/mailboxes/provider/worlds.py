@@ -3,13 +3,17 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email import message_from_bytes
 from email.message import EmailMessage
 
+from mailboxes.provider.entries import EntryKind, Field, Marks
 from mailboxes.provider.ews.adapter import EwsProvider
 from mailboxes.provider.ews.client import Client, SignIn, utc_now
 from mailboxes.provider.ews.transport import Allowed, Reach
 from mailboxes.provider.memory import File, MemoryProvider, MemoryServer
 from mailboxes.provider.port import Address, FolderRole, ServerFacts
+from mailboxes.sandbox.contents import text_of
+from mailboxes.sandbox.ids import encode_occurrence_id
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
 
@@ -110,12 +114,31 @@ class World(ABC):
     def without_counters(self) -> None:
         """Make it a server without change counters."""
 
+    @abstractmethod
+    def notices(self) -> int:
+        """Return how many invitations, updates and cancellations have left."""
+
+    @abstractmethod
+    def arrived(self) -> list[tuple[str, str]]:
+        """Return (recipient, subject) of the mail that Ana sent, those in Ben's mailbox and those elsewhere."""
+
+    @abstractmethod
+    def cancel_occurrence(self, item_id: str, original: datetime) -> None:
+        """Take one occurrence out of a series of Ana's, as she would in Outlook."""
+
+    @abstractmethod
+    def change_occurrence(self, item_id: str, original: datetime, subject: str) -> None:
+        """Give one occurrence of a series of Ana's another subject, as she would in Outlook."""
+
 
 @dataclass
 class MemoryWorld(World):
     """The mail system in memory."""
 
     server: MemoryServer = field(default_factory=MemoryServer)
+
+    def __post_init__(self) -> None:
+        self.server.add_mailbox(BEN)
 
     def provider(self) -> MemoryProvider:
         return self.server.provider(ANA)
@@ -159,6 +182,20 @@ class MemoryWorld(World):
     def without_counters(self) -> None:
         self.server.counters = False
 
+    def notices(self) -> int:
+        return len(self.server.notices)
+
+    def arrived(self) -> list[tuple[str, str]]:
+        here = [(BEN, self.server.mail(each).subject) for each in self.server.item_ids(BEN)]
+        elsewhere = [(to, each.mail.subject) for each in self.server.sent for to in each.to if to != BEN]
+        return sorted(here + elsewhere)
+
+    def cancel_occurrence(self, item_id: str, original: datetime) -> None:
+        self.server.change_occurrence(item_id, original, None)
+
+    def change_occurrence(self, item_id: str, original: datetime, subject: str) -> None:
+        self.server.change_occurrence(item_id, original, {Field.SUBJECT: subject})
+
 
 @dataclass
 class EwsWorld(World):
@@ -199,6 +236,28 @@ class EwsWorld(World):
 
     def without_counters(self) -> None:
         self.store.change_counters = False
+
+    def notices(self) -> int:
+        return self.store.meeting_messages
+
+    def arrived(self) -> list[tuple[str, str]]:
+        inbox = self.store.folder(BEN, "inbox")
+        here = [(BEN, text_of(each.content, "Subject")) for each in inbox.items.values()]
+        sent = [(each.recipient, message_from_bytes(each.raw)["Subject"]) for each in self.store.outbound]
+        return sorted(here + sent)
+
+    def cancel_occurrence(self, item_id: str, original: datetime) -> None:
+        self.provider().delete_entry(self._occurrence(item_id, original))
+
+    def change_occurrence(self, item_id: str, original: datetime, subject: str) -> None:
+        occurrence = self._occurrence(item_id, original)
+        (marks,) = self.provider().marks([occurrence])
+        assert isinstance(marks, Marks)
+        self.provider().update_entry(occurrence, marks.change_key, EntryKind.APPOINTMENT, {Field.SUBJECT: subject})
+
+    def _occurrence(self, item_id: str, original: datetime) -> str:
+        master = self.store.item(item_id)
+        return encode_occurrence_id(master.folder.mailbox.guid, master.number, int(original.timestamp()))
 
 
 def sandbox_store() -> SandboxStore:
