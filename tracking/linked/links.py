@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.entries import EntryKind, Field, Marks
+from mailboxes.provider.entries import EntryKind, Field, Marks, Value
 from security.access import visible
 from security.models import User
 from tracking.filter_queries import flowing
 from tracking.linked.records import MODELS
 from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
 from tracking.models.record import Owned
-from tracking.sync.codec import encode, encode_all
+from tracking.sync.codec import decode_all, encode, encode_all
 from tracking.sync.directions import Direction, directions
 from tracking.sync.filters import Asker
 from tracking.sync.merge import Merge, Side
@@ -105,6 +105,12 @@ def end_link(link: ItemLink, reason: str, now: datetime) -> None:
     link.save(update_fields=["unlinked_at", "reason"])
 
 
+def revive(link: ItemLink) -> None:
+    """Take up a link again; nothing that happened meanwhile is forgotten, for the base is still there."""
+    link.unlinked_at, link.reason = None, ""
+    link.save(update_fields=["unlinked_at", "reason"])
+
+
 def by_item(mailbox: Mailbox, item_ids: Iterable[str]) -> dict[str, ItemLink]:
     """Return the links, ended ones too, of these items."""
     found = ItemLink.objects.filter(mailbox=mailbox, item_id__in=list(item_ids))
@@ -116,3 +122,8 @@ def by_stamp(stamps: Iterable[str]) -> Mapping[str, ItemLink]:
     # Found without regard to case, as a mail server may give it back.
     wanted = {stamp.lower() for stamp in stamps if stamp}
     return {link.stamp: link for link in ItemLink.objects.filter(stamp__in=wanted)}
+
+
+def base_of(link: ItemLink) -> dict[Field, Value]:
+    """Return what both sides last agreed on."""
+    return decode_all(EntryKind(link.kind), link.base)

@@ -87,6 +87,27 @@ _READ: Mapping[Type, Callable[[Any, Field], Value]] = {
 }
 
 
+def is_past(record: Owned, now: datetime) -> bool:
+    """Tell whether it is an appointment that is over; a series is taken to go on."""
+    return isinstance(record, Appointment) and record.recurrence is None and _span(record).is_past(now)
+
+
+def is_done(record: Owned) -> bool:
+    """Tell whether there is nothing left to do: a finished task, an appointment that was held or called off."""
+    if isinstance(record, Task):
+        return record.status == Task.Status.COMPLETED
+    return isinstance(record, Appointment) and record.status != Appointment.Status.OPEN
+
+
+def organizes(record: Owned, address: str) -> bool:
+    """Tell whether the person with this address is the organiser, or nobody is."""
+    if not isinstance(record, Appointment):
+        return True
+    people = record.attendees.filter(role=Attendance.Role.ORGANIZER)
+    organizers = {email.lower() for email in people.values_list("email", flat=True)}
+    return not organizers or address.lower() in organizers
+
+
 def _span(record: Appointment) -> Span:
     start, end = record.first_day or record.starts_at, record.day_after or record.ends_at
     if start is None or end is None:

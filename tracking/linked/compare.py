@@ -1,0 +1,181 @@
+"""One linked pair, compared and brought into step: read the entry, merge, write each side, note what both agree on.
+
+The one idea: the mailbox is written first and the database last. Dying in between is harmless: next time the entry says
+what the record says, and that is agreement.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from django.db import transaction
+
+from mailboxes.models import Run
+from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value
+from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable
+from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import EntryProvider
+from security.models import User
+from tracking.apply import keep_lease
+from tracking.linked import links
+from tracking.linked.records import rights_of, take, takeable, values_of
+from tracking.models import ItemLink
+from tracking.models.record import Owned
+from tracking.sync.directions import Direction
+from tracking.sync.merge import Merge, Version, merge
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+# Entries read in one request, which a slow server must not make outlast the lease.
+AT_ONCE = 50
+# Times that an entry is read again because somebody changed it while it was being compared.
+_ATTEMPTS = 3
+
+Clock = Callable[[], datetime]
+
+
+class Provider(MailProvider, EntryProvider, Protocol):
+    """A mailbox whose mail and entries can be read, and whose entries can be written."""
+
+
+@dataclass(slots=True)
+class Count:
+    """What came of a run's pairs: entries written, records written, links made and ended, conflicts, values kept back."""
+
+    written: int = 0
+    taken: int = 0
+    linked: int = 0
+    unlinked: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    withheld: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Compares the pairs of one kind in one mailbox, for one run."""
+
+    run: Run
+    provider: Provider
+    kind: EntryKind
+    owner: User
+    directions: dict[Field, Direction]
+    clock: Clock
+    beat: Callable[[], None]
+    count: Count
+
+    def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
+        """Bring pairs whose entry exists into step; return what could not be read, by item id."""
+        unread: dict[str, ItemUnreadable] = {}
+        for start in range(0, len(pairs), AT_ONCE):
+            part = pairs[start : start + AT_ONCE]
+            for (link, record), entry in zip(part, self.read([link.item_id for link, _record in part]), strict=True):
+                if isinstance(entry, ItemUnreadable):
+                    unread[link.item_id] = entry
+                else:
+                    self._settle(link, record, entry)
+        return unread
+
+    def read(self, item_ids: Sequence[str]) -> list[Entry | ItemUnreadable]:
+        """Return the entries of the items."""
+        if not item_ids:
+            return []
+        self.beat()
+        return self.provider.entries(item_ids)
+
+    def _settle(self, link: ItemLink, record: Owned, entry: Entry) -> None:
+        """Compare; somebody who writes at the same moment makes us look again, never overwrite."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._settle_once(link, record, entry)
+            except ChangedMeanwhile:
+                again = self.read([link.item_id])[0]
+                if attempt == _ATTEMPTS or isinstance(again, ItemUnreadable):
+                    # The change that came between is announced by the server: it is compared then.
+                    return
+                entry = again
+            else:
+                return
+
+    def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
+        merged = self.merged(link, record, entry)
+        marks = entry.marks
+        changes = {name: value for name, value in merged.to_exchange.items() if name not in TOLD}
+        if changes:
+            self.beat()
+            marks = self.provider.update_entry(marks.item_id, marks.change_key, self.kind, changes, stamp=link.stamp)
+            self.count.written += 1
+        else:
+            marks = self.mark(link, entry)
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            if merged.to_crm:
+                take(record, merged.to_crm, self.owner)
+                self.count.taken += 1
+            links.note_entry(link, replace(marks, uid=entry.marks.uid))
+            links.note_merge(link, merged, record=record, run=self.run, now=self.clock())
+        self.count.conflicts += len(merged.conflicts)
+        self.count.withheld += len(merged.withheld)
+
+    def mark(self, link: ItemLink, entry: Entry) -> Marks:
+        """Put our stamp on an entry that lacks it, so that it is known again wherever it moves; return its marks.
+
+        A received invitation is its organiser's and is not touched. Raises `ChangedMeanwhile`.
+        """
+        marks = entry.marks
+        if marks.stamp.lower() == link.stamp or not entry.organized_here:
+            return marks
+        self.beat()
+        marked = self.provider.update_entry(marks.item_id, marks.change_key, self.kind, {}, stamp=link.stamp)
+        self.count.written += 1
+        return marked
+
+    def merged(self, link: ItemLink, record: Owned, entry: Entry) -> Merge:
+        """Return what moves between the record and its entry; nothing is written."""
+        base = links.base_of(link)
+        taken = takeable(self.kind, entry.values, self.owner)
+        rights = rights_of(record, self.owner)
+        fixed = frozenset(self.directions) if not entry.organized_here else frozenset[Field]()
+        return merge(
+            self.kind,
+            base,
+            Version(values_of(record, self.owner), record.modified_at),
+            Version(entry.values, entry.marks.modified_at or _LONG_AGO),
+            directions=self.directions,
+            rights=replace(rights, fixed=fixed, untakable=taken.withheld),
+        )
+
+    # -- making one side
+
+    def make_entry(self, link: ItemLink, record: Owned, folder_id: str) -> Marks:
+        """Make the entry of a new link, or find the one that was made before a crash."""
+        self.beat()
+        found = self.provider.find_stamp(folder_id, link.stamp)
+        values = self.outgoing(record)
+        if found is None:
+            self.beat()
+            marks = self.provider.create_entry(folder_id, self.kind, values, stamp=link.stamp)
+            self.count.written += 1
+        else:
+            entry = self.read([found])[0]
+            if isinstance(entry, ItemUnreadable):
+                raise entry
+            marks = entry.marks
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            links.note_entry(link, marks)
+            # Found again: what it says is compared at once, against nothing agreed.
+            agreed = values if found is None else {}
+            links.note_merge(link, Merge(base=dict(agreed)), record=record, run=self.run, now=self.clock())
+        return marks
+
+    def outgoing(self, record: Owned) -> dict[Field, Value]:
+        """Return the values of a record that may go into the mailbox."""
+        values = values_of(record, self.owner)
+        closed = rights_of(record, self.owner).unreadable
+        return {
+            name: values[name]
+            for name, direction in self.directions.items()
+            if direction.reaches_exchange and name not in closed | TOLD and values[name] is not None
+        }

@@ -1,0 +1,128 @@
+"""What is to be ended or deleted on one side because of the other, collected, and done only if the brake lets it.
+
+Unlinking harms nothing and is always done. Deleting more than a person would expect waits for one (design §4).
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import transaction
+
+from mailboxes.models import Run
+from mailboxes.provider.entries import EntryKind, Field
+from mailboxes.provider.errors import ItemUnreadable
+from mailboxes.provider.port import FolderRole
+from tracking.apply import keep_lease
+from tracking.linked import links
+from tracking.linked.compare import Clock, Count, Provider
+from tracking.linked.records import MODELS, is_done, is_past, organizes, rights_of
+from tracking.models import ItemLink, LinkState, Task
+from tracking.sync.removal import Brake, Event, Pair, Remedy, Removal, removal
+
+BRAKE = Brake()
+# How long a release counts: what a person looked at, not whatever comes weeks later.
+RELEASE_HOLDS = timedelta(hours=1)
+
+
+class Removals:
+    """Collects the ends of links of one kind in one mailbox, for one run."""
+
+    def __init__(
+        self,
+        run: Run,
+        provider: Provider,
+        kind: EntryKind,
+        *,
+        clock: Clock,
+        beat: Callable[[], None],
+        count: Count,
+    ) -> None:
+        self.run, self.provider, self.kind, self.clock, self.beat, self.count = run, provider, kind, clock, beat, count
+        self.owner = run.mailbox.owner
+        self._found: dict[int, tuple[ItemLink, Event]] = {}
+
+    def add(self, link: ItemLink, event: Event) -> None:
+        """Note that a pair has come apart; the first cause counts."""
+        self._found.setdefault(link.pk, (link, event))
+
+    def carry_out(self, state: LinkState) -> None:
+        """End what is to be ended, delete what is to be deleted, unless the brake holds; then only note what would be."""
+        verdicts = [(link, self._verdict(link, event)) for link, event in self._found.values()]
+        self._found.clear()
+        deletions = [(link, found) for link, found in verdicts if found.remedy is not Remedy.UNLINK]
+        for link, found in verdicts:
+            if found.remedy is Remedy.UNLINK:
+                self._end(link, found.code)
+        if self._held(state, deletions):
+            return
+        for link, found in deletions:
+            self._delete(link, found)
+
+    def _held(self, state: LinkState, deletions: list[tuple[ItemLink, Removal]]) -> bool:
+        linked = ItemLink.objects.filter(mailbox=self.run.mailbox, kind=self.kind, unlinked_at=None).count()
+        now = self.clock()
+        released = state.released_at is not None and now - state.released_at <= RELEASE_HOLDS
+        holds = bool(deletions) and not released and BRAKE.holds(len(deletions), linked)
+        if holds:
+            state.brake = [{"link": link.pk, "remedy": found.remedy, "code": found.code} for link, found in deletions]
+            state.braked_at = state.braked_at or now
+        else:
+            state.brake, state.braked_at = [], None
+        state.save(update_fields=["brake", "braked_at"])
+        return holds
+
+    def _verdict(self, link: ItemLink, event: Event) -> Removal:
+        record = MODELS[self.kind]._default_manager.filter(pk=link.record_id).first()
+        if record is None:
+            return Removal(Remedy.UNLINK, "record_vanished")
+        if event is Event.ENTRY_GONE and not self._thrown_away(link):
+            # Not among the deleted items: moved out of sight, or gone for good. Nobody said that the record should go.
+            return Removal(Remedy.UNLINK, "entry_vanished")
+        done_there, organized = self._there(link) if event is Event.RECORD_DELETED else (False, True)
+        return removal(
+            Pair(
+                self.kind,
+                event,
+                past=is_past(record, self.clock()),
+                completed=is_done(record),
+                completed_there=done_there,
+                organizes=organized and organizes(record, self.run.mailbox.address),
+                owns=record.owner_id in (None, self.owner.pk),
+                writable=not rights_of(record, self.owner).unwritable,
+            )
+        )
+
+    def _thrown_away(self, link: ItemLink) -> bool:
+        """Tell whether the entry lies among the deleted items."""
+        deleted = self.run.mailbox.folders.filter(role=FolderRole.DELETED, gone_at=None).first()
+        if deleted is None:
+            return False
+        self.beat()
+        return self.provider.find_stamp(deleted.provider_id, link.stamp) is not None
+
+    def _there(self, link: ItemLink) -> tuple[bool, bool]:
+        """Tell of an entry whether it is done with, and whether the mailbox's owner is its organiser."""
+        self.beat()
+        entry = self.provider.entries([link.item_id])[0]
+        if isinstance(entry, ItemUnreadable):
+            return False, False
+        return entry.values.get(Field.STATUS) == Task.Status.COMPLETED, entry.organized_here
+
+    def _delete(self, link: ItemLink, found: Removal) -> None:
+        if found.remedy is Remedy.DELETE_ENTRY:
+            self.beat()
+            self.provider.delete_entry(link.item_id)
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            if found.remedy is Remedy.DELETE_RECORD:
+                MODELS[self.kind]._default_manager.filter(pk=link.record_id, deleted_at=None).update(
+                    deleted_at=self.clock(), modified_at=self.clock()
+                )
+            links.end_link(link, found.code, self.clock())
+        self.count.deleted += 1
+
+    def _end(self, link: ItemLink, reason: str) -> None:
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            links.end_link(link, reason, self.clock())
+        self.count.unlinked += 1

@@ -1,0 +1,322 @@
+"""One run's work on one kind in one mailbox: what changed there, what changed here, and what is gone on either side.
+
+Order: the mailbox's changes, page by page, the cursor last; then the records'. Nothing that was not linked or marked by
+its owner is read beyond its marks (design §4). Deletions are collected and done at the end, if the brake lets them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.entries import EntryKind, Marks
+from mailboxes.provider.errors import ChangedMeanwhile, CursorExpired, ItemGone, ItemUnreadable, WriteRefused
+from mailboxes.provider.port import Change, ChangeKind, ChangePage
+from tracking.apply import Page, Stored, keep_lease, store
+from tracking.failures import GONE
+from tracking.linked import links
+from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, Provider
+from tracking.linked.records import MODELS, is_past, take, takeable
+from tracking.linked.removals import Removals
+from tracking.lookups import known_items
+from tracking.models import ItemLink, LinkState
+from tracking.models.record import Owned
+from tracking.sync.facts import KnownItem, Outcome, Reason
+from tracking.sync.merge import Merge, Side
+from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch
+from tracking.sync.removal import Event
+
+PAGE_ITEMS: Final = 200
+# A record may be stored a little after the moment that it says: transactions take time.
+OVERLAP: Final = timedelta(minutes=2)
+# A move looks like a removal, and its arrival may be told a run later.
+GRACE: Final = timedelta(minutes=10)
+# Links that ended because a record was out of sight for a while; its entry stayed where it was.
+_MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
+# What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
+CATEGORY: Final = "Tracked in CRM"
+
+
+class Session:
+    """Keeps one kind in step. `stored` is told of every page, for the run's counts."""
+
+    def __init__(
+        self,
+        run: Run,
+        provider: Provider,
+        kind: EntryKind,
+        *,
+        clock: Clock,
+        beat: Callable[[], None],
+        stored: Callable[[Stored], None],
+    ) -> None:
+        self.run, self.provider, self.kind, self.clock, self.beat = run, provider, kind, clock, beat
+        self.mailbox: Mailbox = run.mailbox
+        self.owner = self.mailbox.owner
+        self.count = Count()
+        self._stored = stored
+        self.pairs = Pairs(
+            run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count
+        )
+        self.removals = Removals(run, provider, kind, clock=clock, beat=beat, count=self.count)
+
+    def sync(self, folder: Folder, *, full: bool, pause: Callable[[], bool]) -> bool:
+        """Bring everything into step; `pause` says between pages whether to stop. Return whether there is more."""
+        while self.pull(folder):
+            if pause():
+                return True
+        self.push(folder, full=full)
+        if self.count.written:
+            # Our own changes are read at once: an entry that was never announced would never be announced as gone.
+            while self.pull(folder):
+                pass
+        return False
+
+    # -- what changed in the mailbox
+
+    def pull(self, folder: Folder) -> bool:
+        """Read one page of the folder's changes and bring what they name into step; return whether there is more."""
+        self.beat()
+        page = self._page(folder)
+        changes = _last_of_each(page.changes)
+        linked = links.by_item(self.mailbox, [change.item_id for change in changes])
+        items = known_items(folder, [change.item_id for change in changes])
+        actions: list[Action] = []
+        compare: list[ItemLink] = []
+        unknown: list[Change] = []
+        for change in changes:
+            link = linked.get(change.item_id)
+            if change.kind is ChangeKind.REMOVED:
+                actions += self._left(change, link, items.get(change.item_id))
+            elif link is not None and link.unlinked_at is None:
+                if change.change_key != link.change_key or link.gone_at is not None:
+                    compare.append(link)
+            elif _is_new(change, items.get(change.item_id)):
+                unknown.append(change)
+            elif change.item_id in items:
+                actions.append(Touch(change.item_id, change.change_key))
+        actions += self._judge(folder, unknown, compare)
+        actions += self._compare(compare)
+        listed = [change.item_id for change in changes if change.kind is not ChangeKind.REMOVED]
+        self._stored(
+            store(
+                Page(folder, actions, {}, page.cursor, page.more, listed),
+                run=self.run, mailbox=self.mailbox, now=self.clock(),
+            )
+        )  # fmt: skip
+        folder.refresh_from_db()
+        return page.more
+
+    def _page(self, folder: Folder) -> ChangePage:
+        try:
+            return self.provider.changes(folder.provider_id, folder.cursor, PAGE_ITEMS)
+        except CursorExpired:
+            if folder.cursor is None:
+                raise
+        folder.cursor, folder.listing_before = None, self.clock()
+        Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
+        self.beat()
+        return self.provider.changes(folder.provider_id, None, PAGE_ITEMS)
+
+    def _left(self, change: Change, link: ItemLink | None, item: KnownItem | None) -> list[Action]:
+        if link is not None and link.unlinked_at is None and link.gone_at is None:
+            link.gone_at = self.clock()
+            link.save(update_fields=["gone_at"])
+        return [Remove(change.item_id)] if item is not None and item.here else []
+
+    def _judge(self, folder: Folder, unknown: Sequence[Change], compare: list[ItemLink]) -> list[Action]:
+        """Decide on entries that are not linked, by their marks alone; those that turn out to be linked go to `compare`."""
+        actions: list[Action] = []
+        for start in range(0, len(unknown), AT_ONCE):
+            part = unknown[start : start + AT_ONCE]
+            self.beat()
+            found = self.provider.marks([change.item_id for change in part])
+            readable = [marks for marks in found if isinstance(marks, Marks)]
+            stamped = links.by_stamp(marks.stamp for marks in readable)
+            for change, marks in zip(part, found, strict=True):
+                if isinstance(marks, ItemUnreadable):
+                    actions.append(_unreadable(change, marks))
+                else:
+                    actions += self._judge_one(folder, marks, stamped.get(marks.stamp.lower()), compare)
+        return actions
+
+    def _judge_one(self, folder: Folder, marks: Marks, link: ItemLink | None, compare: list[ItemLink]) -> list[Action]:
+        if link is not None:
+            ours = link.mailbox_id == self.mailbox.pk and link.kind == self.kind
+            if ours and link.unlinked_at is None and (not link.item_id or link.gone_at is not None):
+                links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
+                compare.append(link)
+                return []
+            return [_refuse(marks, Reason.COPY_OF_LINKED)]
+        if marks.sensitivity == "Private":
+            return [_refuse(marks, Reason.PRIVATE)]
+        if CATEGORY.lower() not in {category.lower() for category in marks.categories}:
+            return [_refuse(marks, Reason.NOT_MARKED)]
+        return self._track(folder, marks)
+
+    def _track(self, folder: Folder, marks: Marks) -> list[Action]:
+        """Make the record of an entry that its owner marked, with its link, in one transaction."""
+        entry = self.pairs.read([marks.item_id])[0]
+        if isinstance(entry, ItemUnreadable):
+            return [Fail(marks.item_id, marks.change_key, Reason.UNREADABLE, entry.code, entry.detail)]
+        values = {
+            name: value
+            for name, value in takeable(self.kind, entry.values, self.owner).values.items()
+            if self.pairs.directions[name].reaches_crm
+        }
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            record: Owned = MODELS[self.kind](owner=self.owner)
+            take(record, values, self.owner)
+            link = links.new_link(
+                self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
+            )
+            links.note_entry(link, entry.marks)
+            links.note_merge(link, Merge(base=dict(values)), record=record, run=self.run, now=self.clock())
+        self.count.linked += 1
+        with suppress(ChangedMeanwhile):
+            # Else it is marked when that change is compared.
+            links.note_entry(link, self.pairs.mark(link, entry))
+        return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
+
+    def _compare(self, found: Sequence[ItemLink]) -> list[Action]:
+        """Bring linked entries that changed into step."""
+        records = links.records_by_id(self.kind, (link.record_id for link in found), self.owner)
+        pairs = [(link, records[link.record_id]) for link in found if link.record_id in records]
+        unread = self.pairs.compare(pairs)
+        actions: list[Action] = []
+        for link, _record in pairs:
+            error = unread.get(link.item_id)
+            if error is None:
+                actions.append(Keep(link.item_id, link.change_key, Outcome.UPDATED, Reason.IN_STEP))
+            elif not isinstance(error, ItemGone):
+                actions.append(Fail(link.item_id, "", Reason.UNREADABLE, error.code, error.detail))
+        return actions
+
+    # -- what changed in the CRM
+
+    def push(self, folder: Folder, *, full: bool) -> None:
+        """Bring records that changed, came or went into step with the mailbox; `full` looks at every linked one."""
+        state, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
+        began = self.clock()
+        everything = full or state.records_seen_at is None
+        since = None if everything or state.records_seen_at is None else state.records_seen_at - OVERLAP
+        self._unfinished(folder)
+        self._changed_records(folder, since, began)
+        self._end_gone()
+        self.removals.carry_out(state)
+        LinkState.objects.filter(pk=state.pk).update(records_seen_at=began)
+
+    def _unfinished(self, folder: Folder) -> None:
+        """Make the entries of links whose making was cut short."""
+        waiting = list(ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, item_id="", unlinked_at=None))
+        records = links.records_by_id(self.kind, (link.record_id for link in waiting), self.owner)
+        for link in waiting:
+            if link.record_id in records:
+                self._make(link, records[link.record_id], folder)
+            else:
+                self._end(link, "record_gone_before_entry")
+
+    def _changed_records(self, folder: Folder, since: datetime | None, now: datetime) -> None:
+        flowing = links.flowing_records(self.mailbox, self.kind, now)
+        if since is None:
+            active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None)
+            found = {*flowing.values_list("pk", flat=True), *active.values_list("record_id", flat=True)}
+        else:
+            changed = MODELS[self.kind]._default_manager.filter(modified_at__gte=since)
+            found = set(changed.values_list("pk", flat=True))
+        ids = sorted(found)
+        for start in range(0, len(ids), PAGE_ITEMS):
+            self._part_of_records(folder, ids[start : start + PAGE_ITEMS], flowing)
+
+    def _part_of_records(self, folder: Folder, ids: Sequence[int], flowing: QuerySet[Owned]) -> None:
+        linked = {
+            link.record_id: link
+            for link in ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, record_id__in=ids)
+        }
+        seen = links.records_by_id(self.kind, ids, self.owner)
+        flows = set(flowing.filter(pk__in=ids).values_list("pk", flat=True))
+        pairs: list[tuple[ItemLink, Owned]] = []
+        for record_id in ids:
+            link, record = linked.get(record_id), seen.get(record_id)
+            if link is not None:
+                if self._to_compare(link, record, flows=record_id in flows) and record is not None:
+                    pairs.append((link, record))
+            elif record is not None and record_id in flows and not is_past(record, self.clock()):
+                self._make(self._new_link(record, folder), record, folder)
+        for item_id in self.pairs.compare(pairs):
+            # Announced by the server if it is read out again; gone ones are dealt with after a while.
+            ItemLink.objects.filter(mailbox=self.mailbox, item_id=item_id, gone_at=None).update(gone_at=self.clock())
+
+    def _to_compare(self, link: ItemLink, record: Owned | None, *, flows: bool) -> bool:
+        """Tell whether a pair is to be compared, because the record changed or came back; its end is noted."""
+        if link.unlinked_at is not None:
+            if link.reason in _MAY_RETURN and record is not None and flows:
+                links.revive(link)
+                return True
+            return False
+        if not link.item_id or link.gone_at is not None:
+            return False
+        if record is None:
+            self.removals.add(link, self._why_unseen(link.record_id))
+            return False
+        if link.born_in == Side.CRM and not flows:
+            self.removals.add(link, Event.FILTER_LEFT)
+            return False
+        return record.modified_at != link.record_seen_at
+
+    def _why_unseen(self, record_id: int) -> Event:
+        kept = MODELS[self.kind]._default_manager.filter(pk=record_id, deleted_at=None).exists()
+        return Event.ACCESS_LOST if kept else Event.RECORD_DELETED
+
+    def _new_link(self, record: Owned, folder: Folder) -> ItemLink:
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            return links.new_link(self.mailbox, self.kind, record.pk, born_in=Side.CRM, folder=folder, now=self.clock())
+
+    def _make(self, link: ItemLink, record: Owned, folder: Folder) -> None:
+        try:
+            self.pairs.make_entry(link, record, folder.provider_id)
+        except WriteRefused as error:
+            self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
+            self._end(link, error.code)
+        else:
+            self.count.linked += 1
+
+    # -- what is gone
+
+    def _end_gone(self) -> None:
+        """Deal with entries that left their folder a while ago and have not turned up again."""
+        for link in ItemLink.objects.filter(
+            mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at__lte=self.clock() - GRACE
+        ):
+            self.removals.add(link, Event.ENTRY_GONE)
+
+    def _end(self, link: ItemLink, reason: str) -> None:
+        links.end_link(link, reason, self.clock())
+        self.count.unlinked += 1
+
+
+def _last_of_each(changes: Iterable[Change]) -> list[Change]:
+    return list({change.item_id: change for change in changes}.values())
+
+
+def _is_new(change: Change, item: KnownItem | None) -> bool:
+    if item is None:
+        return True
+    # What was left alone is looked at again when it changed: its owner may have marked it.
+    return item.outcome in (Outcome.REFUSED, Outcome.QUARANTINED) and change.change_key != item.change_key
+
+
+def _refuse(marks: Marks, reason: Reason) -> Refuse:
+    return Refuse(marks.item_id, marks.change_key, "", reason)
+
+
+def _unreadable(change: Change, error: ItemUnreadable) -> Action:
+    if isinstance(error, ItemGone):
+        return Fail(change.item_id, change.change_key, Reason.UNREADABLE, GONE)
+    return Fail(change.item_id, change.change_key, Reason.UNREADABLE, error.code, error.detail)
