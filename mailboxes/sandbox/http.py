@@ -5,6 +5,7 @@ an idle request takes, and writes head and body apart, which costs 40 ms each th
 acknowledgements. Here a head is a dictionary of lower-case names and an answer is one buffer.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import responses
 from typing import BinaryIO, Final
@@ -41,7 +42,10 @@ class HttpRequest:
 
 @dataclass(slots=True)
 class Answer:
-    """One answer. `cut` says after how many bytes of the body the connection breaks (None: it does not)."""
+    """One answer. `cut` says after how many bytes of the body the connection breaks (None: it does not).
+
+    With `stream` the body comes in pieces, each sent as a chunk when it is there; with `cut` only the first is.
+    """
 
     status: int
     body: bytes = b""
@@ -50,6 +54,7 @@ class Answer:
     close: bool = False
     cut: int | None = None
     reset: bool = False
+    stream: Iterator[bytes] | None = None
 
     def encoded(self) -> bytes:
         """Return the answer as it goes over the wire."""
@@ -57,7 +62,7 @@ class Answer:
         lines = [
             f"HTTP/1.1 {self.status} {phrase}",
             f"Content-Type: {self.content_type}",
-            f"Content-Length: {len(self.body)}",
+            "Transfer-Encoding: chunked" if self.stream is not None else f"Content-Length: {len(self.body)}",
             "Cache-Control: private",
             *(f"{name}: {value}" for name, value in self.headers),
         ]
@@ -130,3 +135,8 @@ def _read_chunks(stream: BinaryIO, most: int) -> bytes:
     while stream.readline(_LONGEST_LINE) not in (b"\r\n", b"\n", b""):
         pass
     return b"".join(parts)
+
+
+def chunk(piece: bytes) -> bytes:
+    """Return a piece of a body as a chunk of the wire; an empty one ends the body."""
+    return f"{len(piece):x}\r\n".encode("ascii") + piece + b"\r\n"

@@ -24,11 +24,12 @@ from mailboxes.sandbox import control, soap, zones
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults, ScriptedFault, item_faults
 from mailboxes.sandbox.headers import decode_bytes
-from mailboxes.sandbox.http import Answer, BadRequest, HttpRequest, TooLarge, read_body, read_head
+from mailboxes.sandbox.http import Answer, BadRequest, HttpRequest, TooLarge, chunk, read_body, read_head
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Mailbox
 from mailboxes.sandbox.operations.caller import Caller
-from mailboxes.sandbox.operations.registry import OPERATIONS
+from mailboxes.sandbox.operations.registry import OPERATIONS, STREAMS
+from mailboxes.sandbox.pace import Pace
 from mailboxes.sandbox.store import SandboxStore
 from mailboxes.sandbox.xmltext import T
 
@@ -57,12 +58,14 @@ class SandboxServer:
         host: str = "127.0.0.1",
         challenges: tuple[str, ...] = CHALLENGES,
         most_bytes: int = MOST_BYTES,
+        pace: Pace | None = None,
     ) -> None:
         self.store = store
         self.faults = Faults()
         self.requests = RequestLog()
         self.challenges = challenges
         self.most_bytes = most_bytes
+        self.pace = pace or Pace()
         self._listener = _Listener((host, port), self)
         self.host, self.port = host, int(self._listener.server_address[1])
         self._thread: threading.Thread | None = None
@@ -88,6 +91,8 @@ class SandboxServer:
 
     def stop(self) -> None:
         """Stop answering and break all connections."""
+        self.pace.stopped = True
+        self.store.events.wake()
         if self._thread is not None:
             self._listener.shutdown()
             self._thread.join()
@@ -134,8 +139,8 @@ class SandboxServer:
 
     def _operation(self, login: Mailbox, request: HttpRequest) -> Answer:
         parsed = soap.read(request.body)
-        operation = OPERATIONS.get(parsed.operation)
-        if operation is None:
+        operation, stream = OPERATIONS.get(parsed.operation), STREAMS.get(parsed.operation)
+        if operation is None and stream is None:
             raise soap.Fault("ErrorInvalidRequest", f"The operation {parsed.operation} is not known to this server.")
         target = parsed.impersonated if parsed.impersonates else self._named(parsed) or login.address
         self.requests.operation(parsed.operation, target)
@@ -148,8 +153,10 @@ class SandboxServer:
                 return _broken(one, self.challenges)
             if one.fault == "error" and one.scope == "request":
                 raise one.error()
-        caller = Caller(self.store, self._acting(login, parsed), item_faults(hit), _zone(parsed))
+        caller = Caller(self.store, self._acting(login, parsed), item_faults(hit), _zone(parsed), self.pace, login)
         with self.store.lock:
+            if operation is None:
+                return _cut(Answer(200, stream=stream(caller, parsed.element) if stream else None), hit)
             body = operation(caller, parsed.element)
         return _cut(Answer(200, body), hit)
 
@@ -303,9 +310,24 @@ class _Connection(socketserver.StreamRequestHandler):
             return False
         answer.close = answer.close or not request.keep_alive
         self.request.sendall(answer.encoded())
+        if answer.stream is not None:
+            self._pour(answer)
         if answer.reset:
             _reset(self.request)
         return not answer.close
+
+    def _pour(self, answer: Answer) -> None:
+        """Send a body piece by piece, as the pieces come."""
+        pieces = answer.stream or iter(())
+        try:
+            for piece in pieces:
+                self.request.sendall(chunk(piece))
+                if answer.cut is not None:
+                    return
+            self.request.sendall(chunk(b""))
+        finally:
+            # An open generator would count as an open connection.
+            getattr(pieces, "close", lambda: None)()
 
 
 def _reset(connection: socket.socket) -> None:

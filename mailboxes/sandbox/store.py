@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mailboxes.sandbox import appointments, ics, mime, people, tasks, vcf, xmltext
 from mailboxes.sandbox.changelog import Change
+from mailboxes.sandbox.events import Events
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.model import Content, Folder, Item, Mailbox
 from mailboxes.sandbox.names import BORN, MAIL, folder_names
@@ -70,6 +71,8 @@ class SandboxStore:
     meeting_messages: int = 0
     loaded: set[str] = field(default_factory=set)
     generation: int = 0
+    events: Events = field(default_factory=Events, repr=False)
+    _silent: bool = field(default=False, repr=False)
     next_number: int = 1
     next_version: int = 1
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -173,8 +176,10 @@ class SandboxStore:
             if folder.distinguished or parent.is_within(folder) or parent.mailbox is not folder.mailbox:
                 raise SandboxError(f"folder {folder.name!r} cannot be moved there")
             self._free_name(parent, folder.name)
-            folder.parent = parent
-            self.folder_changed(folder)
+            old, folder.parent = folder.parent, parent
+            with self._silence():
+                self.folder_changed(folder)
+            self._tell_folder("Moved", folder, old)
 
     def remove_folder(self, folder: Folder) -> None:
         """End a folder with all below it, for good. Raises SandboxError for a folder the mailbox was born with."""
@@ -186,12 +191,14 @@ class SandboxStore:
                     self.remove(item)
                 del gone.mailbox.folders[gone.number]
                 gone.mailbox.log.append(Change.DELETE, gone.number)
+                self._tell_folder("Deleted", gone)
 
     def folder_changed(self, folder: Folder) -> None:
         """Write down that a folder's own properties changed."""
         with self.lock:
             folder.version = self._version()
             folder.mailbox.log.append(Change.UPDATE, folder.number)
+            self._tell_folder("Modified", folder)
 
     # -- putting things in
 
@@ -217,6 +224,8 @@ class SandboxStore:
         with self.lock:
             item = self.add_item(self.folder(address, folder), content, received=at)
             item.is_read = is_read
+            if item.folder.distinguished == "inbox":
+                self._tell("NewMail", item)
             return item.id
 
     def add_ics(
@@ -317,6 +326,7 @@ class SandboxStore:
             folder.items[number] = item
             folder.log.append(Change.CREATE, number)
             folder.committed(now)
+            self._tell("Created", item)
             return item
 
     def touch(self, item: Item, *, only_read_flag: bool = False) -> None:
@@ -332,6 +342,7 @@ class SandboxStore:
             item.cache.clear()
             item.folder.log.append(Change.READ if only_read_flag else Change.UPDATE, item.number)
             item.folder.committed(now)
+            self._tell("Modified", item)
 
     def set_read(self, item: Item, is_read: bool) -> None:
         """Set the read flag; no change, no entry in the log."""
@@ -348,23 +359,63 @@ class SandboxStore:
             item.folder.deleted_count += 1
             item.folder.committed(int(self.clock()))
             self.generation += 1
+            self._tell("Deleted", item)
 
     def move(self, item: Item, folder: Folder) -> Item:
         """Put an item elsewhere: the old one ends, the returned one has a new id and the same search key."""
         with self.lock:
-            moved = self._again(item, folder, item.content, item.search_key)
-            self.remove(item)
+            old_id = item.id
+            with self._silence():
+                moved = self._again(item, folder, item.content, item.search_key)
+                self.remove(item)
+            self._tell("Moved", moved, old_id, item.folder)
             return moved
 
     def copy(self, item: Item, folder: Folder) -> Item:
         """Put a copy of an item into a folder and return it."""
         with self.lock:
-            return self._again(item, folder, item.content.copy(), item.search_key)
+            with self._silence():
+                twin = self._again(item, folder, item.content.copy(), item.search_key)
+            self._tell("Copied", twin, item.id, item.folder)
+            return twin
 
     def _again(self, item: Item, folder: Folder, content: Content, search_key: bytes) -> Item:
         twin = self.add_item(folder, content, received=item.received, search_key=search_key)
         twin.created, twin.is_read, twin.is_draft = item.created, item.is_read, item.is_draft
         return twin
+
+    # -- telling
+
+    @contextlib.contextmanager
+    def _silence(self) -> Iterator[None]:
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
+
+    def _tell(self, kind: str, item: Item, old_id: str = "", old: Folder | None = None) -> None:
+        """Write an event down for those who subscribed; of a calendar, that somebody's time changed as well."""
+        if self._silent:
+            return
+        folder, guid = item.folder, item.folder.mailbox.guid
+        now = int(self.clock())
+        more: dict[str, str | int] = {}
+        if old is not None:
+            more = {"old_id": old_id, "old_parent": old.id, "old_folder": old.number}
+        self.events.happened(kind, now, guid, folder.number, item.id, folder.id, **more)
+        if item.content.kind == "CalendarItem":
+            self.events.happened("FreeBusyChanged", now, guid, folder.number, item.id, folder.id)
+
+    def _tell_folder(self, kind: str, folder: Folder, old: Folder | None = None) -> None:
+        if self._silent:
+            return
+        parent = folder.parent or folder
+        more: dict[str, str | int] = {"is_folder": True}
+        if old is not None:
+            more |= {"old_id": folder.id, "old_parent": old.id, "old_folder": old.number}
+        guid = folder.mailbox.guid
+        self.events.happened(kind, int(self.clock()), guid, parent.number, folder.id, parent.id, **more)
 
     # -- looking
 
@@ -410,6 +461,7 @@ class SandboxStore:
         folder.commit_second = int(self.clock())
         mailbox.folders[folder.number] = folder
         mailbox.log.append(Change.CREATE, folder.number)
+        self._tell_folder("Created", folder)
         return folder
 
 

@@ -1,13 +1,14 @@
 """Who asks, what they may open, and how ids in a request become folders and items."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lxml import etree
 
 from mailboxes.sandbox import series
 from mailboxes.sandbox.ids import Identity, MalformedId, decode_change_key, decode_id
 from mailboxes.sandbox.model import Folder, Item, Mailbox
+from mailboxes.sandbox.pace import Pace
 from mailboxes.sandbox.soap import EwsError, Fault, failure, success
 from mailboxes.sandbox.store import SandboxStore
 from mailboxes.sandbox.xmltext import M, T, children, local_name
@@ -23,13 +24,16 @@ class Caller:
     """One request's view of the store: the mailbox whose rights count, and the faults scripted for it.
 
     `fault(index, id)` returns the error that the index-th target of the request must fail with, or None.
-    `zone` is the request's own time zone, a kept definition; "" is UTC.
+    `zone` is the request's own time zone, a kept definition; "" is UTC. `login` is who signed in, if that
+    is not whom the request acts as.
     """
 
     store: SandboxStore
     acting: Mailbox
     fault: Callable[[int, str], EwsError | None] = no_fault
     zone: str = ""
+    pace: Pace = field(default_factory=Pace)
+    login: Mailbox | None = None
 
     def open(self, mailbox: Mailbox) -> Mailbox:
         """Return `mailbox` if the caller may use it. Raises EwsError."""

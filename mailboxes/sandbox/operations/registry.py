@@ -1,14 +1,28 @@
 """Every operation this server knows, by its name in the protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox.operations import attachments, configurations, folders, other, reading, sync, updating, writing
+from mailboxes.sandbox.operations import (
+    attachments,
+    configurations,
+    folders,
+    notifications,
+    other,
+    reading,
+    sync,
+    updating,
+    writing,
+)
 from mailboxes.sandbox.operations.caller import Caller
 
 Operation = Callable[[Caller, etree._Element], bytes]
+Stream = Callable[[Caller, etree._Element], Iterator[bytes]]
+
+# Answered piece by piece while the connection stays open.
+STREAMS: Final[dict[str, Stream]] = {"GetStreamingEvents": notifications.get_streaming_events}
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "ConvertId": other.convert_id,
@@ -26,6 +40,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "FindFolder": folders.find_folder,
     "FindItem": reading.find_item,
     "GetAttachment": attachments.get_attachment,
+    "GetEvents": notifications.get_events,
     "GetFolder": folders.get_folder,
     "GetItem": reading.get_item,
     "GetServerTimeZones": other.get_server_time_zones,
@@ -34,8 +49,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "MoveItem": writing.move_item,
     "ResolveNames": other.resolve_names,
     "SendItem": writing.send_item,
+    "Subscribe": notifications.subscribe,
     "SyncFolderHierarchy": sync.sync_folder_hierarchy,
     "SyncFolderItems": sync.sync_folder_items,
+    "Unsubscribe": notifications.unsubscribe,
     "UpdateFolder": folders.update_folder,
     "UpdateItem": updating.update_item,
     "UpdateUserConfiguration": configurations.update_user_configuration,

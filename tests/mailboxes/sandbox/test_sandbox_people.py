@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from exchangelib import Account, Contact, DistributionList, ExtendedProperty, Mailbox
@@ -137,9 +138,9 @@ def test_a_contact_moves_syncs_and_goes(store: SandboxStore, account: Open) -> N
 
 
 @pytest.mark.parametrize("kind", [Contact, DistributionList])
-def test_extended_properties_and_conflicts(account: Open, kind: type) -> None:
+def test_extended_properties_and_conflicts(account: Open, kind: Any) -> None:
     anna = account(ANNA)
-    kind.register("crm_id", CrmId)  # type: ignore[attr-defined]  # exchangelib has no types
+    kind.register("crm_id", CrmId)
     try:
         kind(folder=anna.contacts, display_name="X", crm_id="42").save()
         first, second = (anna.contacts.filter(crm_id="42").get() for _ in range(2))
@@ -155,7 +156,7 @@ def test_extended_properties_and_conflicts(account: Open, kind: type) -> None:
         again = anna.contacts.all().get()
         assert (again.display_name, again.crm_id) == ("Z", "43")
     finally:
-        kind.deregister("crm_id")  # type: ignore[attr-defined]  # exchangelib has no types
+        kind.deregister("crm_id")
 
 
 def buyers(account: Account) -> DistributionList:

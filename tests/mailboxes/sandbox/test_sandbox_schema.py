@@ -30,6 +30,10 @@ CONFIGURATION = (
 NAMED = (
     '<m:UserConfigurationName Name="CategoryList"><t:DistinguishedFolderId Id="calendar"/></m:UserConfigurationName>'
 )
+SUBSCRIBE = (
+    '<m:Subscribe><m:PullSubscriptionRequest SubscribeToAllFolders="true"><t:EventTypes><t:EventType>ModifiedEvent</t:EventType>'
+    "</t:EventTypes><t:Timeout>5</t:Timeout></m:PullSubscriptionRequest></m:Subscribe>"
+)
 
 REQUESTS = {
     "ConvertId": f'<m:ConvertId DestinationFormat="HexEntryId"><m:SourceIds><t:AlternateId Format="EwsId" Id="{ITEM}" Mailbox="{ANNA}"/></m:SourceIds></m:ConvertId>',
@@ -49,6 +53,7 @@ REQUESTS = {
     "FindFolder": f'<m:FindFolder Traversal="Deep">{FOLDER}<m:ParentFolderIds><t:DistinguishedFolderId Id="root"/></m:ParentFolderIds></m:FindFolder>',
     "FindItem": f'<m:FindItem Traversal="Shallow">{ALL}<m:ParentFolderIds>{INBOX}</m:ParentFolderIds></m:FindItem>',
     "GetAttachment": f'<m:GetAttachment><m:AttachmentIds><t:AttachmentId Id="{ATTACHMENT}"/><t:AttachmentId Id="{ATTACHMENT}"/></m:AttachmentIds></m:GetAttachment>',
+    "GetEvents": "<m:GetEvents><m:SubscriptionId>{subscription}</m:SubscriptionId><m:Watermark>{watermark}</m:Watermark></m:GetEvents>",
     "GetFolder": f'<m:GetFolder>{FOLDER}<m:FolderIds>{INBOX}<t:DistinguishedFolderId Id="calendar"/><t:DistinguishedFolderId Id="contacts"/>'
     '<t:DistinguishedFolderId Id="tasks"/><t:DistinguishedFolderId Id="root"/></m:FolderIds></m:GetFolder>',
     "GetItem": f'<m:GetItem>{ALL}<m:ItemIds><t:ItemId Id="{ITEM}"/></m:ItemIds></m:GetItem>',
@@ -58,8 +63,10 @@ REQUESTS = {
     "MoveItem": f'<m:MoveItem><m:ToFolderId>{DRAFTS}</m:ToFolderId><m:ItemIds><t:ItemId Id="{ITEM}"/></m:ItemIds></m:MoveItem>',
     "ResolveNames": '<m:ResolveNames ReturnFullContactData="false"><m:UnresolvedEntry>ben</m:UnresolvedEntry></m:ResolveNames>',
     "SendItem": f'<m:SendItem SaveItemToFolder="true"><m:ItemIds><t:ItemId {DRAFT}/></m:ItemIds></m:SendItem>',
+    "Subscribe": SUBSCRIBE,
     "SyncFolderHierarchy": f"<m:SyncFolderHierarchy>{FOLDER}</m:SyncFolderHierarchy>",
     "SyncFolderItems": f"<m:SyncFolderItems>{ALL}<m:SyncFolderId>{INBOX}</m:SyncFolderId><m:MaxChangesReturned>100</m:MaxChangesReturned></m:SyncFolderItems>",
+    "Unsubscribe": "<m:Unsubscribe><m:SubscriptionId>{subscription}</m:SubscriptionId></m:Unsubscribe>",
     "UpdateFolder": f'<m:UpdateFolder><m:FolderChanges><t:FolderChange><t:FolderId Id="{OWN}"/><t:Updates><t:SetFolderField><t:FieldURI FieldURI="folder:DisplayName"/>'
     "<t:Folder><t:DisplayName>Other</t:DisplayName></t:Folder></t:SetFolderField></t:Updates></t:FolderChange></m:FolderChanges></m:UpdateFolder>",
     "UpdateItem": f'<m:UpdateItem ConflictResolution="AutoResolve" MessageDisposition="SaveOnly"><m:ItemChanges><t:ItemChange><t:ItemId {KEYED}/><t:Updates>'
@@ -82,6 +89,7 @@ def test_requests_and_answers_are_valid(store: SandboxStore, ask: Ask, operation
     assert ask(
         f"<m:CreateUserConfiguration>{CONFIGURATION.format('CategoryList')}</m:CreateUserConfiguration>"
     ).codes == ["NoError"]
+    subscribed = ask(SUBSCRIBE)
     reply = ask(
         REQUESTS[operation].format(
             item=item.id,
@@ -89,6 +97,8 @@ def test_requests_and_answers_are_valid(store: SandboxStore, ask: Ask, operation
             draft=f'Id="{draft.get("Id")}" ChangeKey="{draft.get("ChangeKey")}"',
             folder=folder,
             attachment=attachment,
+            subscription=subscribed.texts("m:SubscriptionId")[0],
+            watermark=subscribed.texts("m:Watermark")[0],
             list=store.add_list(ANNA, "Buyers", [BEN]),
         )
     )
