@@ -7,10 +7,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from mailboxes.claims import IMMEDIATE, AlreadyRunning, Claim, claim_one
-from mailboxes.models import Mailbox, Run
+from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.states import Intent, Trigger
 from tracking import quarantine
 from tracking.models import ItemFailure
+from tracking.reinitialise import What, reset
 from tracking.transport import RedisTransport
 
 log = logging.getLogger(__name__)
@@ -59,3 +60,24 @@ def retry_items(mailbox: Mailbox, failures: Iterable[ItemFailure], *, by: str) -
         log.info("%s wants %d items of %s tried again", by, len(due), mailbox)
         sync_now(mailbox, by=by)
     return len(due)
+
+
+class Busy(Exception):
+    """A run of the mailbox is under way: what it works with cannot be taken from under it."""
+
+
+def read_again(mailbox: Mailbox, folders: list[Folder], what: What, *, by: str) -> Run:
+    """Have these folders read again by a run that starts at once; return it.
+
+    Raises `Busy` while a run is under way, `NotOn`, and `redis.RedisError` when the queue is gone: then the next run
+    reads them.
+    """
+    with transaction.atomic():
+        run = sync_now(mailbox, by=by)
+        # A worker that would begin this run now waits for the row, and finds the folders as they are then.
+        waits = Run.objects.select_for_update().filter(pk=run.pk, finished_at=None, worker="")
+        if not waits.values_list("pk"):
+            raise Busy
+        reset(mailbox, folders, what, timezone.now())
+        log.info("%s wants %s of %s read again (%d folders)", by, what, mailbox, len(folders))
+    return run

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tracking import views_mailbox, views_quarantine, views_records, views_threads
+from tracking import views_mailbox, views_quarantine, views_records, views_repair, views_threads
 
 urlpatterns = [
     path("threads/", views_threads.threads, name="threads"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("mailboxes/<int:pk>/failed-items/retry/", views_quarantine.retry_failed, name="retry_failed"),
     path("mailboxes/<int:pk>/failed-items/<int:item>/discard/", views_quarantine.discard_failed, name="discard_failed"),
     path("mailboxes/<int:pk>/failed-items/<int:item>/export/", views_quarantine.export_failed, name="export_failed"),
+    path("mailboxes/<int:pk>/repair/", views_repair.repair, name="repair"),
+    path("mailboxes/<int:pk>/repair/read-again/", views_repair.read_again_preview, name="read_again_preview"),
+    path("mailboxes/<int:pk>/repair/read-again/now/", views_repair.read_again, name="read_again"),
     path("mailboxes/<int:pk>/sync/", views_mailbox.sync_now, name="sync_now"),
     path("records/", views_records.records, name="records"),
     path("records/<slug:kind>/", views_records.records_of, name="records_of"),

@@ -34,6 +34,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         "runs": f"{box}runs/",
         "decisions": f"{box}decisions/",
         "failed-items": f"{box}failed-items/",
+        "repair": f"{box}repair/",
+        "read-again": f"{box}repair/read-again/?what=mailbox",
         "failed-items-discarded": f"{box}failed-items/?show=discarded",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",

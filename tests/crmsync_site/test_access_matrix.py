@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -29,6 +30,7 @@ class Page:
     else_: int = 404
     method: str = "get"
     fragment: bool = False
+    asked: str = ""
 
 
 BOX, THREAD, BODY, FILE, RECORD, HIDDEN, FAILED = "box", "thread", "message", "file", "record", "hidden", "failed"
@@ -49,6 +51,9 @@ MATRIX = [
     Page("retry_failed", "anna fina", (BOX,), answer=302, else_=0, method="post"),
     Page("discard_failed", "anna fina", (BOX, FAILED), answer=302, else_=0, method="post"),
     Page("export_failed", SEE_BOX, (BOX, FAILED)),
+    Page("repair", SEE_BOX, (BOX,)),
+    Page("read_again_preview", "anna fina", (BOX,), else_=0, asked="what=mailbox"),
+    Page("read_again", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="what=mailbox"),
     # Dora sees the mailbox but may start nothing.
     Page("sync_now", "anna fina", (BOX,), else_=0, fragment=True),
     Page("sync_now", "anna fina", (BOX,), answer=302, else_=0, method="post"),
@@ -105,7 +110,8 @@ def address(page: Page, scene: scenes.Scene) -> str:
 
 def ask(client: Client, page: Page, scene: scenes.Scene) -> int:
     headers = {"HX-Request": "true"} if page.fragment else {}
-    return int(getattr(client, page.method)(address(page, scene), headers=headers).status_code)
+    asked = QueryDict(page.asked).dict()
+    return int(getattr(client, page.method)(address(page, scene), asked, headers=headers).status_code)
 
 
 def test_every_address_stands_in_the_matrix() -> None:

@@ -16,7 +16,7 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent, Outcome, Trigger
 from tests import scene as scenes
 from tracking import actions
-from tracking.models import ItemDecision, ItemFailure
+from tracking.models import ItemDecision, ItemFailure, Reconciliation
 
 
 @pytest.fixture
@@ -250,3 +250,87 @@ def test_who_may_only_look_sees_no_button(client: Client, scene: scenes.Scene) -
     assert "Retry" not in shown
     assert "Discard this item" not in shown
     assert "JSON" in shown
+
+
+# -- repair -------------------------------------------------------------------------------------------------------------------
+
+
+def compare(scene: scenes.Scene, **counts: int) -> None:
+    for folder in scene.box.folders.all():
+        values = counts if folder.role == "inbox" else {}
+        Reconciliation.objects.create(
+            mailbox=scene.box, folder=folder, night=scene.now.date(), begun_at=scene.now, finished_at=scene.now,
+            **{"held": 412, "tracked": 96, "refused": 314, **values},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({}, "nothing missing"),
+        ({"missing": 1, "stale": 1}, "1 missing"),
+        ({"stale": 3}, "3 stale"),
+        ({"recovered": 2}, "2 recovered"),
+    ],
+)
+def test_the_last_comparison_is_shown_with_its_time(
+    client: Client, scene: scenes.Scene, counts: dict[str, int], said: str
+) -> None:
+    assert page(client, scene, "repair/").count("not yet") == 2
+    compare(scene, **counts)
+    Reconciliation.objects.create(
+        mailbox=scene.box, folder=scene.box.folders.all()[0], night=scene.now.date() - timedelta(days=1),
+        begun_at=scene.now, finished_at=scene.now, missing=77,
+    )  # fmt: skip
+    shown = page(client, scene, "repair/")
+    assert said in shown
+    assert "77 missing" not in shown
+    assert "412" in shown
+    assert 'hx-select="#reconciliation"' in page(client, scene, "")
+    assert 'id="reconciliation"' in shown
+
+
+def test_an_unfinished_comparison_is_not_shown(client: Client, scene: scenes.Scene) -> None:
+    compare(scene)
+    Reconciliation.objects.update(finished_at=None)
+    assert page(client, scene, "repair/").count("not yet") == 2
+
+
+def test_reading_again_shows_first_what_it_comes_to(client: Client, scene: scenes.Scene) -> None:
+    inbox = scene.box.folders.get(role="inbox")
+    for what, asked in (("cursor", "List Inbox again?"), ("folder", "Decide again on Inbox?")):
+        shown = page(client, scene, f"repair/read-again/?what={what}&folder={inbox.pk}")
+        assert asked in shown
+        assert "No copy is made twice, none is deleted." in shown
+    assert page(client, scene, "repair/read-again/?what=mailbox").count('<th scope="row">') == 2
+    scene.box.folders.update(total=None)
+    assert "not known" in page(client, scene, "repair/read-again/?what=mailbox")
+    assert inbox.cursor == scene.box.folders.get(pk=inbox.pk).cursor
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "what=all", "what=folder", "what=folder&folder=x", "what=cursor&folder=999999999"]
+)
+def test_nonsense_is_not_found(client: Client, scene: scenes.Scene, asked: str) -> None:
+    assert client.get(f"/mailboxes/{scene.box.pk}/repair/read-again/?{asked}").status_code == 404
+
+
+def test_reading_again_begins_a_run_and_says_so(client: Client, scene: scenes.Scene) -> None:
+    address = f"/mailboxes/{scene.box.pk}/repair/read-again/now/"
+    inbox = scene.box.folders.get(role="inbox")
+    answer = client.post(address, {"what": "folder", "folder": inbox.pk}, follow=True)
+    assert "read again as soon as a worker is free" in answer.content.decode()
+    assert scene.box.folders.get(role="inbox").cursor is None
+    assert scene.box.folders.get(role="sent").cursor
+    Run.objects.filter(finished_at=None).update(worker="worker-1")
+    assert "A run is under way" in client.post(address, {"what": "mailbox"}, follow=True).content.decode()
+    Run.objects.filter(finished_at=None).update(finished_at=scene.now)
+    Mailbox.objects.filter(pk=scene.box.pk).update(intent=Intent.OFF)
+    assert "not switched on" in client.post(address, {"what": "mailbox"}, follow=True).content.decode()
+    with patch.object(actions, "read_again", side_effect=RedisGone("gone")):
+        assert "The queue does not answer" in client.post(address, {"what": "mailbox"}, follow=True).content.decode()
+
+
+def test_who_may_only_look_can_read_nothing_again(client: Client, scene: scenes.Scene) -> None:
+    client.force_login(scene.person("dora"))
+    assert "read-again" not in page(client, scene, "repair/")
