@@ -20,6 +20,8 @@ class RunReport:
     updated: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     quarantined: int = 0
+    # Entries made, changed or deleted in the mailbox: not examined items, but work all the same.
+    written: int = 0
     arrived: int = 0
     more: bool = False
     full_pass: bool = False
@@ -35,7 +37,7 @@ class RunReport:
     def add(self, part: "RunReport") -> None:
         """Add what a later part of the same run did; requests are counted by the provider since the run's start."""
         self.requests = part.requests
-        for name in ("tracked", "updated", "quarantined", "arrived"):
+        for name in ("tracked", "updated", "quarantined", "written", "arrived"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.refused.update(part.refused)
         self.more, self.error = part.more, part.error
@@ -46,4 +48,6 @@ class RunReport:
     @property
     def idle(self) -> bool:
         """Return whether nothing was found to do."""
-        return not self.examined and not self.more and self.error is None and not self.folder_errors
+        return (
+            not self.examined and not self.written and not self.more and self.error is None and not self.folder_errors
+        )

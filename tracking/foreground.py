@@ -12,7 +12,7 @@ from mailboxes import claims, runs
 from mailboxes.connection import open_provider
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import ProviderError
-from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.secrets import SecretUnreadable
@@ -22,7 +22,7 @@ from tracking.pipeline import sync
 
 Clock = Callable[[], datetime]
 # What a run in the foreground does: takes run, provider and heartbeat, returns what came of it.
-Work = Callable[[Run, MailProvider, Callable[[], None]], RunReport]
+Work = Callable[[Run, WholeProvider, Callable[[], None]], RunReport]
 
 
 def sync_now(
@@ -34,7 +34,7 @@ def sync_now(
     `claims.AlreadyRunning` is raised. One whose process has died on this host is taken over at once.
     """
 
-    def work(run: Run, provider: MailProvider, beat: Callable[[], None]) -> RunReport:
+    def work(run: Run, provider: WholeProvider, beat: Callable[[], None]) -> RunReport:
         return sync(run, provider, clock=clock, yield_after_s=None, beat=beat)
 
     return as_run(mailbox, work, clock=clock, wait_s=wait_s, on_wait=on_wait)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models import Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 from rq import get_current_job
@@ -26,7 +27,7 @@ from mailboxes.connection import open_provider
 from mailboxes.intents import is_on
 from mailboxes.models import Folder, Run, ServerProfile
 from mailboxes.provider.errors import ProviderError
-from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.runs import Done
 from mailboxes.states import Intent, Trigger
@@ -107,7 +108,9 @@ class Batch:
         for run in begun:
             run.mailbox.server = servers[run.mailbox.server_id]
             self._folders[run.mailbox_id] = []
-        for folder in Folder.objects.filter(mailbox__in=self._folders, followed=True, gone_at=None).order_by():
+        for folder in Folder.objects.filter(
+            Q(followed=True) | Q(in_step=True), mailbox__in=self._folders, gone_at=None
+        ).order_by():
             self._folders[folder.mailbox_id].append(folder)
         if begun and begun[0].queue == claims.BULK and not claims.slot_is_free(begun[0].mailbox.server, begun[0].batch):
             runs.release([run.pk for run in begun])
@@ -127,7 +130,7 @@ class Batch:
     def _do(self, run: Run) -> None:
         """Run one mailbox and note what came of it; nothing but the job's time limit leaves this method."""
         run.started_at = self._clock()
-        provider: MailProvider | None = None
+        provider: WholeProvider | None = None
         report = RunReport()
         try:
             provider = open_provider(run.mailbox)
@@ -149,14 +152,14 @@ class Batch:
             report = _cut_short(OurFault(type(error).__name__), provider)
         self._done[run.pk] = Done(run, report, self._clock())
 
-    def _synced(self, run: Run, provider: MailProvider) -> RunReport:
+    def _synced(self, run: Run, provider: WholeProvider) -> RunReport:
         """Sync until the mailbox is up to date or has to give way."""
         report = self._slice(run, provider, self._folders.pop(run.mailbox_id, None))
         while self._may_go_on(run, report):
             report.add(self._slice(run, provider, None))
         return report
 
-    def _slice(self, run: Run, provider: MailProvider, folders: list[Folder] | None) -> RunReport:
+    def _slice(self, run: Run, provider: WholeProvider, folders: list[Folder] | None) -> RunReport:
         return pipeline.sync(
             run, provider, clock=self._clock, yield_after_s=YIELD_SECONDS, beat=self._beat, folders=folders or None
         )
@@ -283,7 +286,7 @@ def _in_bulk(model: type[ServerProfile], ids: set[int]) -> dict[int, ServerProfi
         return model.objects.defer("secret").in_bulk(ids)
 
 
-def _cut_short(error: ProviderError, provider: MailProvider | None) -> RunReport:
+def _cut_short(error: ProviderError, provider: WholeProvider | None) -> RunReport:
     """Return the report of a run that could not report itself: it reached the server if it made a request."""
     requests = provider.requests if provider is not None else 0
     return RunReport(error=error, requests=requests, reached_server=requests > 0)

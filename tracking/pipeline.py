@@ -6,19 +6,24 @@ once an hour all of them are, as a safety net. Nothing here sleeps or retries a 
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import connection
 from django.db.models import F
 
 from mailboxes.intents import is_on
 from mailboxes.models import Folder, Mailbox, Run
+from mailboxes.provider.entries import EntryKind
 from mailboxes.provider.errors import CursorExpired, FolderGone, MailboxGone, ProviderError, Scope
-from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole, MailProvider
+from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.failures import count_attempt, follow_folders, take_due
+from tracking.linked import links
+from tracking.linked import session as linked
 from tracking.lookups import known_items, known_messages, rules_of
 from tracking.sync.facts import Outcome, Reason
 from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
@@ -33,6 +38,12 @@ _PERHAPS_THE_ITEMS = frozenset({"timed_out", "connection_lost", "server_error", 
 FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
 # What the server tells of a folder; everything else in its row is ours.
 _TOLD = ("name", "role", "parent_id_at_provider", "total", "gone_at")
+# Which kind of entry a folder holds.
+KINDS = {
+    FolderRole.CALENDAR: EntryKind.APPOINTMENT,
+    FolderRole.CONTACTS: EntryKind.CONTACT,
+    FolderRole.TASKS: EntryKind.TASK,
+}
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
 
 # Written out, since putting the statement together costs more than sending it.
@@ -48,7 +59,7 @@ Clock = Callable[[], datetime]
 
 def sync(
     run: Run,
-    provider: MailProvider,
+    provider: WholeProvider,
     *,
     clock: Clock,
     yield_after_s: float | None,
@@ -71,7 +82,7 @@ def sync(
 
 def take(
     run: Run,
-    provider: MailProvider,
+    provider: WholeProvider,
     folder: Folder,
     item_ids: Sequence[str],
     *,
@@ -99,7 +110,7 @@ class _Session:
     """State of one run in memory: the clock, the report, the mailbox's rules."""
 
     def __init__(
-        self, run: Run, provider: MailProvider, *, clock: Clock, yield_after_s: float | None, beat: Callable[[], None]
+        self, run: Run, provider: WholeProvider, *, clock: Clock, yield_after_s: float | None, beat: Callable[[], None]
     ) -> None:
         self.run, self.provider, self.clock, self.beat = run, provider, clock, beat
         self.mailbox: Mailbox = run.mailbox
@@ -110,12 +121,17 @@ class _Session:
         self.report.full_pass = run.full_pass or last is None or started - last >= FULL_PASS_EVERY
 
     def run_all(self, folders: list[Folder] | None) -> None:
-        followed = self._followed(folders)
-        for folder in self._changed(followed):
-            try:
-                self._sync_folder(folder)
-            except ProviderError as error:
-                self._fail_folder(folder, error)
+        rows = self._rows(folders)
+        followed = _in_order(rows)
+        in_step = [folder for folder in rows if folder.in_step and folder.gone_at is None]
+        changed = list(self._changed([*followed, *in_step]))
+        for folder in changed:
+            if not folder.in_step:
+                self._try(folder, self._sync_folder)
+            if self.report.more:
+                return
+        for folder in self._out_of_step(in_step, changed):
+            self._try(folder, partial(self._keep_in_step, changed=folder in changed))
             if self.report.more:
                 return
         if self.report.full_pass:
@@ -128,18 +144,17 @@ class _Session:
 
     # -- which folders
 
-    def _followed(self, folders: list[Folder] | None) -> list[Folder]:
+    def _rows(self, folders: list[Folder] | None) -> list[Folder]:
         """Return the folders to be looked at. With none left among those known the run becomes a full pass at once."""
-        # What was handed over are followed folders only; the refresh needs to know them all.
+        # What was handed over are the folders that are read; the refresh needs to know them all.
         rows = folders if folders and not self.report.full_pass else list(self.mailbox.folders.all())
-        found = _in_order(rows)
-        if self.report.full_pass or not found:
+        if self.report.full_pass or not _in_order(rows):
             self.report.full_pass = True
-            found = _in_order(self._refresh_folders(rows))
+            rows = self._refresh_folders(rows)
             follow_folders(self.mailbox, self.clock())
-            if not found:
+            if not _in_order(rows):
                 raise MailboxGone(code="nothing_followed")
-        return found
+        return rows
 
     def _all_gone(self, followed: list[Folder]) -> bool:
         return all(isinstance(self.report.folder_errors.get(folder.pk), FolderGone) for folder in followed)
@@ -168,6 +183,7 @@ class _Session:
             parent_id_at_provider=info.parent_id or "",
             total=info.total,
             followed=info.role in FOLLOWED,
+            in_step=self.mailbox.entries and info.role in KINDS,
         )
 
     def _changed(self, followed: list[Folder]) -> Iterable[Folder]:
@@ -210,6 +226,12 @@ class _Session:
             issue_code=error.code, **({"gone_at": self.clock()} if isinstance(error, FolderGone) else {})
         )
 
+    def _try(self, folder: Folder, work: Callable[[Folder], None]) -> None:
+        try:
+            work(folder)
+        except ProviderError as error:
+            self._fail_folder(folder, error)
+
     def _gives_way(self) -> bool:
         """Return whether the run ends between two pages: its time is up, or its mailbox was switched off meanwhile."""
         if self.until is not None and self.clock() >= self.until:
@@ -235,6 +257,25 @@ class _Session:
                 return
         # Only now: had the run died before, the old counters would have made the next one look again.
         if folder.counters != counters or folder.issue_code:
+            Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
+
+    def _out_of_step(self, in_step: list[Folder], changed: list[Folder]) -> list[Folder]:
+        """Return the folders whose entries, or the records behind them, changed."""
+        if self.report.full_pass or not in_step:
+            return in_step
+        waiting = links.waiting_kinds(self.mailbox, self.clock())
+        return [folder for folder in in_step if folder in changed or KINDS[FolderRole(folder.role)] in waiting]
+
+    def _keep_in_step(self, folder: Folder, *, changed: bool) -> None:
+        counters = folder.counters
+        session = linked.Session(
+            self.run, self.provider, KINDS[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
+            stored=lambda stored: count(self.report, stored),
+        )  # fmt: skip
+        self.report.more = session.sync(folder, changed=changed, full=self.report.full_pass, pause=self._gives_way)
+        self.report.reached_server = True
+        self.report.written += session.count.written
+        if not self.report.more:
             Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
 
     def _read_page(self, folder: Folder) -> tuple[ChangePage, int]:

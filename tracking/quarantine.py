@@ -14,7 +14,7 @@ from django.db.models.functions import Greatest
 
 from mailboxes.catalogue import lookup
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from tracking import pipeline, reasons
 from tracking.failures import FOLDER_GONE, FOLDER_LEFT, count_attempt
@@ -119,7 +119,7 @@ def _decide(decision: ItemDecision, outcome: str, reason: str, facts: dict[str, 
 
 
 def try_now(
-    run: Run, provider: MailProvider, failures: Iterable[ItemFailure], *, clock: Clock, beat: Callable[[], None]
+    run: Run, provider: WholeProvider, failures: Iterable[ItemFailure], *, clock: Clock, beat: Callable[[], None]
 ) -> RunReport:
     """Try these items of the run's mailbox at once, each by itself; the attempt is counted before it is made."""
     total = RunReport()

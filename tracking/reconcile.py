@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from mailboxes.models import Folder, Run
 from mailboxes.provider.errors import ProviderError, Scope
-from mailboxes.provider.port import Change, Listing, MailProvider
+from mailboxes.provider.port import Change, Listing
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from tracking import pipeline
 from tracking.failures import GONE
@@ -40,7 +41,7 @@ def begin_anew(run: Run, now: datetime) -> None:
 
 def reconcile(
     run: Run,
-    provider: MailProvider,
+    provider: WholeProvider,
     *,
     clock: Clock,
     beat: Callable[[], None],
@@ -65,7 +66,7 @@ class _Comparison:
     def __init__(
         self,
         run: Run,
-        provider: MailProvider,
+        provider: WholeProvider,
         *,
         clock: Clock,
         beat: Callable[[], None],

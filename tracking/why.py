@@ -14,7 +14,7 @@ from django.conf import settings
 from mailboxes.issues import issue_of
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.errors import ProviderError
-from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from tracking import pipeline, reasons
 from tracking.failures import count_attempt
@@ -117,7 +117,7 @@ def _activity(activity: Activity, mailbox: Mailbox) -> dict[str, Any]:
 
 
 def evaluate(
-    run: Run, provider: MailProvider, message_id: str, again: Again, *, clock: Clock, beat: Callable[[], None]
+    run: Run, provider: WholeProvider, message_id: str, again: Again, *, clock: Clock, beat: Callable[[], None]
 ) -> RunReport:
     """Decide anew on the message's items in this mailbox, where the mail server has them now; notes in `again` what it met.
 
@@ -160,4 +160,3 @@ def _wanted(
         else:
             wanted.setdefault(folder, []).append(item_id)
     return wanted
-

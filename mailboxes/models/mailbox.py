@@ -32,6 +32,8 @@ class Mailbox(models.Model):
     track = models.CharField(
         _("track"), max_length=10, choices=Track, blank=True, help_text=_("Empty: as the sync profile says.")
     )
+    # The channel of appointments, contacts and tasks (S15): off until somebody switches it on.
+    entries = models.BooleanField(_("keep appointments, contacts and tasks in step"), default=False)
     # Own credentials, where the server profile does not impersonate.
     username = models.CharField(_("user name"), max_length=254, blank=True)
     secret = EncryptedTextField(_("password"), blank=True, null=True)
@@ -102,6 +104,8 @@ class Folder(models.Model):
     role = models.CharField(_("role"), max_length=10, choices=[(r.value, r.value) for r in FolderRole])
     parent_id_at_provider = models.CharField(max_length=1000, blank=True)
     followed = models.BooleanField(_("followed"), default=False)
+    # Holds entries that are kept in step with records (`Mailbox.entries`); mail is read from followed folders only.
+    in_step = models.BooleanField(_("kept in step"), default=False)
     cursor = models.TextField(null=True)  # noqa: DJ001 -- None (from the beginning) is not an empty cursor
     counters = models.CharField(max_length=200, blank=True)
     more = models.BooleanField(default=False)

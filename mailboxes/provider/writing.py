@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
 from mailboxes.provider.errors import ItemUnreadable
-from mailboxes.provider.port import Address
+from mailboxes.provider.port import Address, MailProvider
 
 # The header in which an outgoing message carries its tracking token.
 TOKEN_HEADER: Final = "X-Crmsync-Token"  # noqa: S105 -- a header's name
@@ -148,3 +148,7 @@ class MailSender(Protocol):
         `WriteRefused` (recipients_refused, send_as_denied).
         """
         ...
+
+
+class WholeProvider(MailProvider, EntryProvider, MailSender, Protocol):
+    """All that the engine needs of one mailbox."""

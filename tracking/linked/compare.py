@@ -7,15 +7,14 @@ what the record says, and that is agreement.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from django.db import transaction
 
 from mailboxes.models import Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value
 from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable
-from mailboxes.provider.port import MailProvider
-from mailboxes.provider.writing import EntryProvider
+from mailboxes.provider.writing import WholeProvider
 from security.models import User
 from tracking.apply import keep_lease
 from tracking.linked import links
@@ -32,10 +31,6 @@ AT_ONCE = 50
 _ATTEMPTS = 3
 
 Clock = Callable[[], datetime]
-
-
-class Provider(MailProvider, EntryProvider, Protocol):
-    """A mailbox whose mail and entries can be read, and whose entries can be written."""
 
 
 @dataclass(slots=True)
@@ -57,7 +52,7 @@ class Pairs:
     """Compares the pairs of one kind in one mailbox, for one run."""
 
     run: Run
-    provider: Provider
+    provider: WholeProvider
     kind: EntryKind
     owner: User
     directions: dict[Field, Direction]

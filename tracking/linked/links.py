@@ -1,10 +1,12 @@
 """What planning must know of linked pairs, and what is stored of them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from mailboxes.models import Folder, Mailbox, Run
@@ -19,6 +21,11 @@ from tracking.sync.codec import decode_all, encode, encode_all
 from tracking.sync.directions import Direction, directions
 from tracking.sync.filters import Asker
 from tracking.sync.merge import Merge, Side
+
+# A record may be stored a little after the moment that it says: transactions take time.
+OVERLAP: Final = timedelta(minutes=2)
+# A move looks like a removal, and its arrival may be told a run later.
+GRACE: Final = timedelta(minutes=10)
 
 
 def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
@@ -109,6 +116,31 @@ def revive(link: ItemLink) -> None:
     """Take up a link again; nothing that happened meanwhile is forgotten, for the base is still there."""
     link.unlinked_at, link.reason = None, ""
     link.save(update_fields=["unlinked_at", "reason"])
+
+
+_WAITING = """
+SELECT s.kind FROM tracking_linkstate s WHERE s.mailbox_id = %(mailbox)s AND (
+    s.records_seen_at IS NULL
+    OR s.kind = 'appointment' AND EXISTS (
+        SELECT 1 FROM tracking_appointment r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
+    OR s.kind = 'contact' AND EXISTS (
+        SELECT 1 FROM tracking_contact r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
+    OR s.kind = 'task' AND EXISTS (
+        SELECT 1 FROM tracking_task r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
+    OR EXISTS (
+        SELECT 1 FROM tracking_itemlink l
+        WHERE l.mailbox_id = s.mailbox_id AND l.kind = s.kind AND l.unlinked_at IS NULL
+        AND (l.item_id = '' OR l.gone_at <= %(gone)s)))
+"""
+
+
+def waiting_kinds(mailbox: Mailbox, now: datetime) -> set[EntryKind]:
+    """Return the kinds of which records changed, or links wait, since the mailbox was last looked at: one statement,
+    for it is asked in every run in which nothing happened.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, {"mailbox": mailbox.pk, "overlap": OVERLAP.total_seconds(), "gone": now - GRACE})
+        return {EntryKind(kind) for (kind,) in cursor.fetchall()}
 
 
 def by_item(mailbox: Mailbox, item_ids: Iterable[str]) -> dict[str, ItemLink]:

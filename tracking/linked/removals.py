@@ -12,9 +12,10 @@ from mailboxes.models import Run
 from mailboxes.provider.entries import EntryKind, Field
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import FolderRole
+from mailboxes.provider.writing import WholeProvider
 from tracking.apply import keep_lease
 from tracking.linked import links
-from tracking.linked.compare import Clock, Count, Provider
+from tracking.linked.compare import Clock, Count
 from tracking.linked.records import MODELS, is_done, is_past, organizes, rights_of
 from tracking.models import ItemLink, LinkState, Task
 from tracking.sync.removal import Brake, Event, Pair, Remedy, Removal, removal
@@ -30,7 +31,7 @@ class Removals:
     def __init__(
         self,
         run: Run,
-        provider: Provider,
+        provider: WholeProvider,
         kind: EntryKind,
         *,
         clock: Clock,

@@ -6,7 +6,7 @@ its owner is read beyond its marks (design §4). Deletions are collected and don
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
@@ -16,10 +16,11 @@ from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Marks
 from mailboxes.provider.errors import ChangedMeanwhile, CursorExpired, ItemGone, ItemUnreadable, WriteRefused
 from mailboxes.provider.port import Change, ChangeKind, ChangePage
+from mailboxes.provider.writing import WholeProvider
 from tracking.apply import Page, Stored, keep_lease, store
 from tracking.failures import GONE
 from tracking.linked import links
-from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, Provider
+from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs
 from tracking.linked.records import MODELS, is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
@@ -31,10 +32,6 @@ from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch
 from tracking.sync.removal import Event
 
 PAGE_ITEMS: Final = 200
-# A record may be stored a little after the moment that it says: transactions take time.
-OVERLAP: Final = timedelta(minutes=2)
-# A move looks like a removal, and its arrival may be told a run later.
-GRACE: Final = timedelta(minutes=10)
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
 # What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
@@ -47,7 +44,7 @@ class Session:
     def __init__(
         self,
         run: Run,
-        provider: Provider,
+        provider: WholeProvider,
         kind: EntryKind,
         *,
         clock: Clock,
@@ -64,9 +61,11 @@ class Session:
         )
         self.removals = Removals(run, provider, kind, clock=clock, beat=beat, count=self.count)
 
-    def sync(self, folder: Folder, *, full: bool, pause: Callable[[], bool]) -> bool:
-        """Bring everything into step; `pause` says between pages whether to stop. Return whether there is more."""
-        while self.pull(folder):
+    def sync(self, folder: Folder, *, changed: bool, full: bool, pause: Callable[[], bool]) -> bool:
+        """Bring everything into step; return whether there is more. `changed`: something did in the folder. `pause` says
+        between pages whether to stop.
+        """
+        while changed and self.pull(folder):
             if pause():
                 return True
         self.push(folder, full=full)
@@ -204,7 +203,7 @@ class Session:
         state, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
         began = self.clock()
         everything = full or state.records_seen_at is None
-        since = None if everything or state.records_seen_at is None else state.records_seen_at - OVERLAP
+        since = None if everything or state.records_seen_at is None else state.records_seen_at - links.OVERLAP
         self._unfinished(folder)
         self._changed_records(folder, since, began)
         self._end_gone()
@@ -292,7 +291,7 @@ class Session:
     def _end_gone(self) -> None:
         """Deal with entries that left their folder a while ago and have not turned up again."""
         for link in ItemLink.objects.filter(
-            mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at__lte=self.clock() - GRACE
+            mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at__lte=self.clock() - links.GRACE
         ):
             self.removals.add(link, Event.ENTRY_GONE)
 

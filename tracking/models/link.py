@@ -56,7 +56,14 @@ class ItemLink(models.Model):
                 fields=["mailbox", "item_id"], name="link_of_item_once", condition=~models.Q(item_id="")
             ),
         ]
-        indexes = [models.Index(fields=["kind", "record_id"], name="link_of_record")]
+        indexes = [
+            models.Index(fields=["kind", "record_id"], name="link_of_record"),
+            models.Index(
+                fields=["mailbox", "kind"],
+                name="link_waiting",
+                condition=models.Q(unlinked_at=None) & (models.Q(item_id="") | models.Q(gone_at__isnull=False)),
+            ),
+        ]
 
     def __str__(self) -> str:
         """Return what is linked."""

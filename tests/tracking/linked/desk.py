@@ -69,7 +69,7 @@ class Desk:
             clock=lambda: self.now, beat=lambda: None, stored=lambda _stored: None,
         )  # fmt: skip
         try:
-            assert not session.sync(self.folder, full=full, pause=lambda: False)
+            assert not session.sync(self.folder, changed=True, full=full, pause=lambda: False)
         finally:
             Run.objects.filter(pk=run.pk).update(finished_at=self.now, outcome="done")
         self.runs.append(session.count)

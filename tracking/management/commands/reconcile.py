@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
 from mailboxes.models import Mailbox, Run
-from mailboxes.provider.port import MailProvider
+from mailboxes.provider.writing import WholeProvider
 from mailboxes.queries_one import mailbox_at
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
@@ -52,7 +52,7 @@ class Command(JsonCommand):
             )
 
     def _compare(self, mailbox: Mailbox) -> RunReport:
-        def work(run: Run, provider: MailProvider, beat: Any) -> RunReport:
+        def work(run: Run, provider: WholeProvider, beat: Any) -> RunReport:
             begin_anew(run, timezone.now())
             return reconcile(run, provider, clock=timezone.now, beat=beat)
 
