@@ -6,13 +6,14 @@ unknown, the nearest day counts, never the zone of this machine (UTC-11 to UTC+1
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from mailboxes.provider.entries import Span
 from mailboxes.provider.ews.zones import UTC_NAME, iana_name, windows_name, zone
 
+_MINUTE: Final = timedelta(minutes=1)
 _HALF_A_DAY: Final = timedelta(hours=12)
 # What Exchange understands by "no date".
 _NEVER: Final = 4500
@@ -35,8 +36,14 @@ def written(span: Span, owner_zone: str) -> WrittenSpan:
         name = span.zone if zone(span.zone) is not None else UTC_NAME
         start, end = (each.astimezone(UTC) for each in (span.start, span.end))
         return WrittenSpan(start, end, all_day=False, windows_zone=windows_name(name), zone=name)
-    where = zone(owner_zone) or ZoneInfo(UTC_NAME)
-    start, end = (_midnight(each, where) for each in (span.start, span.end))
+    where = zone(owner_zone)
+    if where is None or windows_name(where.key) == UTC_NAME:
+        # Also a zone that Windows has not: the days would be midnights of one zone, told in another.
+        where = ZoneInfo(UTC_NAME)
+    start, end = _midnight(span.start, where), _midnight(span.end, where)
+    if end.astimezone(where).time() != time():
+        # Midnight is skipped: the day before has to end before it, or a server adds the day that has begun.
+        end -= _MINUTE
     return WrittenSpan(start, end, all_day=True, windows_zone=windows_name(where.key), zone=where.key)
 
 
