@@ -8,6 +8,9 @@ GET    /_/faults          the script in force; POST puts a JSON list in force (f
 GET    /_/outbound        [{"sender", "recipient", "size", "at"}]
 GET    /_/departures      [{"kind", "sender", "recipients", "subject", "uid", "at"}]: every mail and meeting message that
                               left a mailbox here; kind is mail, request, update, cancellation or response
+GET    /_/throttling      the budget of every mailbox, and who was refused; POST puts one in force (throttling.py)
+POST   /_/move            {"mailbox", "to": URL, "seconds", "then"}: a mailbox goes to another sandbox (moving.py)
+POST   /_/adopt           what the other sandbox is sent then
 POST   /_/deliver         {"from", "to", "subject", "text"} or {"to", "mime": base64}: a new message, now
 """
 
@@ -15,18 +18,30 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from mailboxes.sandbox import delivery
+from mailboxes.sandbox import delivery, moving
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults
 from mailboxes.sandbox.http import Answer
 from mailboxes.sandbox.store import SandboxStore
+from mailboxes.sandbox.throttling import Throttling
 
 
-def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: str, path: str, body: bytes) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What of a server can be asked and changed here."""
+
+    store: SandboxStore
+    faults: Faults
+    requests: RequestLog
+    throttling: Throttling
+
+
+def answer(desk: Desk, method: str, path: str, body: bytes) -> Answer:
     """Answer a request below /_/ as JSON; 400 with `error` for what makes no sense, 404 and 405 as usual."""
+    store, faults, requests, throttling = desk.store, desk.faults, desk.requests, desk.throttling
 
     def reset() -> Any:
         requests.reset()
@@ -43,6 +58,9 @@ def answer(store: SandboxStore, faults: Faults, requests: RequestLog, method: st
         "/_/outbound": {"GET": lambda: _outbound(store)},
         "/_/departures": {"GET": lambda: _departures(store)},
         "/_/faults": {"GET": faults.listed, "POST": lambda: {"added": faults.script(_list(body))}, "DELETE": clear},
+        "/_/throttling": {"GET": throttling.listed, "POST": lambda: throttling.set_json(json.loads(body or b"{}"))},
+        "/_/move": {"POST": lambda: moving.move(store, json.loads(body or b"{}"))},
+        "/_/adopt": {"POST": lambda: moving.adopt(store, body)},
         "/_/deliver": {"POST": lambda: _deliver(store, body)},
     }
     methods = known.get(path)

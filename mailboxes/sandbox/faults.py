@@ -2,7 +2,8 @@
 
 A script is a list of JSON objects, each one fault:
 
-    fault        unauthorized, forbidden, http, slow, reset, truncate, error, outage
+    fault        unauthorized, forbidden, http, slow, reset, truncate, error, outage, repeat, custom_zone, any,
+                 invalid_client, expired_token
     operation    only requests of this operation ("" or left out: all)
     mailbox      only requests that act on this mailbox (address; "": all)
     from_call    the first matching call to hit, counted from 1 (1)
@@ -15,6 +16,11 @@ A script is a list of JSON objects, each one fault:
     item, item_id   of error with scope item: its place among the targets from 0 (0), or its id
     back_off_ms  of error: BackOffMilliseconds
     after        of reset and truncate: after how many bytes of the answer's body (half of it)
+    page         of repeat: SyncFolderItems gives so many changes at most (3), the last of them again on the next page
+    among        of any: which of the troubles in chaos.py to draw from (all), by the fault's own seed
+
+custom_zone shows the zones of appointments as tzone://Microsoft/Custom without a definition. invalid_client
+is a refusal of the token endpoint, expired_token ends all tokens given out.
 
 Several faults may hit one call: it is slow and then fails.
 """
@@ -26,9 +32,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
+from mailboxes.sandbox import chaos
 from mailboxes.sandbox.soap import EwsError, Fault
 
-KINDS: Final = ("unauthorized", "forbidden", "http", "slow", "reset", "truncate", "error", "outage")
+KINDS: Final = (
+    *("unauthorized", "forbidden", "http", "slow", "reset", "truncate", "error", "outage"),
+    *("repeat", "custom_zone", "any", "invalid_client", "expired_token"),
+)
+# Of the way to a token, not of the protocol.
+_OF_TOKENS: Final = ("invalid_client", "expired_token")
+OF_CALLS: Final = tuple(kind for kind in KINDS if kind not in _OF_TOKENS)
 SCOPES: Final = ("request", "message", "item")
 TEXTS: Final = {
     "ErrorServerBusy": "The server cannot service this request right now. Try again later.",
@@ -37,6 +50,8 @@ TEXTS: Final = {
     "ErrorItemCorrupt": "The item is corrupt.",
     "ErrorInternalServerError": "An internal server error occurred. The operation failed.",
     "ErrorMailboxMoveInProgress": "The mailbox is being moved; try again later.",
+    "ErrorMailboxStoreUnavailable": "The mailbox database is temporarily unavailable.",
+    "ErrorSubscriptionNotFound": "The subscription was not found.",
     "ErrorQuotaExceeded": "The mailbox has exceeded its quota.",
     "ErrorNonExistentMailbox": "The SMTP address has no mailbox associated with it.",
     "ErrorImpersonateUserDenied": "The account does not have permission to impersonate the requested user.",
@@ -64,6 +79,8 @@ class ScriptedFault:
     item_id: str = ""
     back_off_ms: int | None = None
     after: int | None = None
+    page: int = 3
+    among: tuple[str, ...] = ()
     calls: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
     _random: random.Random = field(init=False, repr=False)
@@ -78,6 +95,9 @@ class ScriptedFault:
             raise ValueError("an error needs a code, such as ErrorServerBusy")
         if not 100 <= self.status <= 599 or self.seconds < 0 or self.from_call < 1:
             raise ValueError("status is 100 to 599, seconds not negative, from_call at least 1")
+        unknown = set(self.among) - set(chaos.TROUBLES)
+        if unknown or self.page < 1:
+            raise ValueError(f"page is at least 1; known troubles are {', '.join(chaos.TROUBLES)}")
         self._random = random.Random(self.seed)  # noqa: S311 - repeatable, not secret
         self._until = time.monotonic() + self.seconds if self.fault == "outage" else 0.0
 
@@ -99,6 +119,13 @@ class ScriptedFault:
             return False
         self.hits += 1
         return True
+
+    def met(self, operation: str) -> "ScriptedFault | None":
+        """Return the fault a call that was hit meets: this one, or of kind `any` one that is drawn."""
+        if self.fault != "any":
+            return self
+        found = chaos.drawn(self._random, operation, self.among)
+        return None if found is None else ScriptedFault(**found)
 
     def error(self) -> EwsError:
         """Return the error of a fault of kind `error`."""
@@ -156,12 +183,13 @@ class Faults:
         with self._lock:
             return any(one.lasts for one in self._script)
 
-    def take(self, operation: str, mailbox: str, kinds: Collection[str] = KINDS) -> list[ScriptedFault]:
+    def take(self, operation: str, mailbox: str, kinds: Collection[str] = OF_CALLS) -> list[ScriptedFault]:
         """Count a call against every fault of these kinds and return those that hit it."""
         if not self._script:
             return []
         with self._lock:
-            return [one for one in self._script if one.fault in kinds and one.hit(operation, mailbox)]
+            hit = [one for one in self._script if one.fault in kinds and one.hit(operation, mailbox)]
+            return [found for one in hit if (found := one.met(operation)) is not None]
 
 
 def item_faults(hit: list[ScriptedFault]) -> Callable[[int, str], EwsError | None]:

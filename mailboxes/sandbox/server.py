@@ -12,6 +12,7 @@ import base64
 import binascii
 import contextlib
 import logging
+import re
 import socket
 import socketserver
 import struct
@@ -20,7 +21,7 @@ import threading
 import time
 from typing import Any, Final, Self, cast
 
-from mailboxes.sandbox import control, soap, zones
+from mailboxes.sandbox import control, moving, soap, tokens, zones
 from mailboxes.sandbox.counting import RequestLog
 from mailboxes.sandbox.faults import Faults, ScriptedFault, item_faults
 from mailboxes.sandbox.headers import decode_bytes
@@ -31,12 +32,14 @@ from mailboxes.sandbox.operations.caller import Caller
 from mailboxes.sandbox.operations.registry import OPERATIONS, STREAMS
 from mailboxes.sandbox.pace import Pace
 from mailboxes.sandbox.store import SandboxStore
+from mailboxes.sandbox.throttling import OverBudget, Throttling, cost_of
 from mailboxes.sandbox.xmltext import T
 
 log = logging.getLogger(__name__)
 
 PATH: Final = "/EWS/Exchange.asmx"
 MOST_BYTES: Final = 64 * 1024 * 1024
+_ZONE: Final = re.compile(rb"<t:(Start|End)TimeZone [^>]*/>")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _IDS: Final = (f"{T}DistinguishedFolderId", f"{T}FolderId", f"{T}ItemId")
 # Only Basic is offered: a client that is offered NTLM as well takes NTLM, which this server does not speak.
@@ -63,6 +66,8 @@ class SandboxServer:
         self.store = store
         self.faults = Faults()
         self.requests = RequestLog()
+        self.throttling = Throttling()
+        self.tokens = tokens.Tokens(store)
         self.challenges = challenges
         self.most_bytes = most_bytes
         self.pace = pace or Pace()
@@ -112,9 +117,12 @@ class SandboxServer:
         """Return the answer to one request; None to break the connection without one."""
         path = request.path.partition("?")[0]
         if path.startswith("/_/"):
-            return control.answer(self.store, self.faults, self.requests, request.method, path, request.body)
+            desk = control.Desk(self.store, self.faults, self.requests, self.throttling)
+            return control.answer(desk, request.method, path, request.body)
         if self.faults.outage():
             return None
+        if path == tokens.PATH:
+            return self.tokens.answer(request.body, refused=bool(self.faults.take("", "", ("invalid_client",))))
         if path.lower() != PATH.lower():
             return Answer(404, b"There is nothing here; the service is at " + PATH.encode(), "text/plain")
         if request.method != "POST":
@@ -131,8 +139,8 @@ class SandboxServer:
             return _broken(blocked[0], self.challenges) if blocked else _unauthorized(self.challenges)
         try:
             return self._operation(login, request)
-        except soap.EwsError as error:
-            return Answer(500, soap.fault(error))
+        except (moving.Elsewhere, OverBudget, soap.EwsError) as error:
+            return _refusal(error)
         except Exception:
             log.exception("the sandbox failed on a request")
             return Answer(500, soap.fault(soap.Fault("ErrorInternalServerError", "An internal server error occurred.")))
@@ -144,6 +152,12 @@ class SandboxServer:
             raise soap.Fault("ErrorInvalidRequest", f"The operation {parsed.operation} is not known to this server.")
         target = parsed.impersonated if parsed.impersonates else self._named(parsed) or login.address
         self.requests.operation(parsed.operation, target)
+        moving.refuse(self.store, target)
+        with self.throttling.admitted(target, cost_of(parsed.element)):
+            return self._admitted(login, parsed, target)
+
+    def _admitted(self, login: Mailbox, parsed: soap.Request, target: str) -> Answer:
+        operation, stream = OPERATIONS.get(parsed.operation), STREAMS.get(parsed.operation)
         hit = self.faults.take(parsed.operation, target)
         for one in hit:
             if one.fault == "slow":
@@ -153,7 +167,17 @@ class SandboxServer:
                 return _broken(one, self.challenges)
             if one.fault == "error" and one.scope == "request":
                 raise one.error()
-        caller = Caller(self.store, self._acting(login, parsed), item_faults(hit), _zone(parsed), self.pace, login)
+        repeat = next((one.page for one in hit if one.fault == "repeat"), 0)
+        caller = Caller(
+            self.store,
+            self._acting(login, parsed),
+            item_faults(hit),
+            _zone(parsed),
+            self.pace,
+            login,
+            repeat,
+            lambda: self.throttling.may_send(target),
+        )
         with self.store.lock:
             if operation is None:
                 return _cut(Answer(200, stream=stream(caller, parsed.element) if stream else None), hit)
@@ -189,6 +213,10 @@ class SandboxServer:
     def _sign_in(self, authorization: str) -> Mailbox | None:
         """Return the mailbox whose name and password these are: address, or DOMAIN\\name for its part before the @."""
         scheme, _, text = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            if self.faults.take("", "", ("expired_token",)):
+                self.tokens.expire()
+            return self.store.mailboxes.get(self.tokens.holder(text.strip()) or "")
         if scheme.lower() != "basic":
             return None
         try:
@@ -203,6 +231,9 @@ class SandboxServer:
             mailbox = next(
                 (one for address, one in self.store.mailboxes.items() if address.partition("@")[0] == name), None
             )
+        if mailbox is None and name in self.store.moved:
+            # Whoever has moved is told where to, not that the password is wrong.
+            mailbox = Mailbox(name, self.store.moved[name].password, name)
         return mailbox if mailbox is not None and colon and mailbox.password == password else None
 
 
@@ -214,6 +245,14 @@ def _zone(request: soap.Request) -> str:
         return zones.definition(request.zone, "StartTimeZone")
     except zones.BadZone as error:
         raise soap.Fault("ErrorTimeZone", f"There is an error in the time zone: {error}.") from error
+
+
+def _refusal(error: moving.Elsewhere | OverBudget | soap.EwsError) -> Answer:
+    if isinstance(error, moving.Elsewhere):
+        return Answer(302, b"", "text/html", [("Location", error.url)])
+    if isinstance(error, OverBudget) and error.budget.how == "http":
+        return Answer(error.budget.status, b"", "text/html", [("Retry-After", str(error.retry_after))])
+    return Answer(500, soap.fault(error.fault() if isinstance(error, OverBudget) else error))
 
 
 def _unauthorized(challenges: tuple[str, ...]) -> Answer:
@@ -231,6 +270,10 @@ def _broken(fault: ScriptedFault, challenges: tuple[str, ...]) -> Answer:
 
 def _cut(answer: Answer, hit: list[ScriptedFault]) -> Answer:
     for one in hit:
+        if one.fault == "custom_zone":
+            answer.body = _ZONE.sub(
+                rb'<t:\1TimeZone Id="tzone://Microsoft/Custom" Name="Customized Time Zone"/>', answer.body
+            )
         if one.fault in ("reset", "truncate"):
             after = len(answer.body) // 2 if one.after is None else min(one.after, len(answer.body))
             if one.fault == "reset":

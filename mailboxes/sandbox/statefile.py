@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from mailboxes.sandbox.changelog import Change, ChangeLog
 from mailboxes.sandbox.model import Altered, Attachment, Content, Folder, Item, Mailbox
-from mailboxes.sandbox.store import Departure, Outbound, SandboxStore
+from mailboxes.sandbox.store import Departure, Moved, Outbound, SandboxStore
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,14 @@ class StateError(Exception):
 
 
 @dataclass(slots=True)
-class _Blobs:
+class Blobs:
     """Bytes on their way to or from the archive, each known by offset and length."""
 
     parts: list[bytes] = field(default_factory=list)
     length: int = 0
 
     def put(self, data: bytes) -> list[int]:
+        """Take bytes in and return where they are: offset and length."""
         self.parts.append(data)
         self.length += len(data)
         return [self.length - len(data), len(data)]
@@ -49,7 +50,7 @@ class _Blobs:
 
 def save(store: SandboxStore, path: Path) -> None:
     """Write the store to `path`, atomically. Raises OSError; then the old file is as it was."""
-    blobs = _Blobs()
+    blobs = Blobs()
     with store.lock:
         state = _store_json(store, blobs)
     handle, name = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
@@ -65,7 +66,7 @@ def save(store: SandboxStore, path: Path) -> None:
         raise
 
 
-def _write(file: Any, state: dict[str, Any], blobs: _Blobs) -> None:
+def _write(file: Any, state: dict[str, Any], blobs: Blobs) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         text = json.dumps(state, separators=(",", ":")).encode("ascii")
         archive.writestr("state.json", text, compress_type=zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -74,7 +75,7 @@ def _write(file: Any, state: dict[str, Any], blobs: _Blobs) -> None:
                 member.write(part)
 
 
-def _store_json(store: SandboxStore, blobs: _Blobs) -> dict[str, Any]:
+def _store_json(store: SandboxStore, blobs: Blobs) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "next_number": store.next_number,
@@ -82,13 +83,15 @@ def _store_json(store: SandboxStore, blobs: _Blobs) -> dict[str, Any]:
         "change_counters": store.change_counters,
         "meeting_messages": store.meeting_messages,
         "loaded": sorted(store.loaded),
-        "mailboxes": [_mailbox_json(one, blobs) for one in store.mailboxes.values()],
+        "mailboxes": [mailbox_json(one, blobs) for one in store.mailboxes.values()],
+        "moved": {address: asdict(one) for address, one in store.moved.items()},
         "departed": [asdict(one) for one in store.departed],
         "outbound": [[one.sender, one.recipient, blobs.put(one.raw), one.at] for one in store.outbound],
     }
 
 
-def _mailbox_json(mailbox: Mailbox, blobs: _Blobs) -> dict[str, Any]:
+def mailbox_json(mailbox: Mailbox, blobs: Blobs) -> dict[str, Any]:
+    """Return a mailbox as JSON; its bytes go into `blobs`."""
     return {
         "address": mailbox.address,
         "password": mailbox.password,
@@ -102,7 +105,7 @@ def _mailbox_json(mailbox: Mailbox, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _folder_json(folder: Folder, blobs: _Blobs) -> dict[str, Any]:
+def _folder_json(folder: Folder, blobs: Blobs) -> dict[str, Any]:
     return {
         "number": folder.number,
         "parent": folder.parent.number if folder.parent else None,
@@ -120,7 +123,7 @@ def _folder_json(folder: Folder, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _item_json(item: Item, blobs: _Blobs) -> dict[str, Any]:
+def _item_json(item: Item, blobs: Blobs) -> dict[str, Any]:
     return {
         "number": item.number,
         "content": _content_json(item.content, blobs),
@@ -133,7 +136,7 @@ def _item_json(item: Item, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _content_json(content: Content, blobs: _Blobs) -> dict[str, Any]:
+def _content_json(content: Content, blobs: Blobs) -> dict[str, Any]:
     return {
         "kind": content.kind,
         "raw": None if content.raw is None else blobs.put(content.raw),
@@ -150,7 +153,7 @@ def _content_json(content: Content, blobs: _Blobs) -> dict[str, Any]:
     }
 
 
-def _attachment_json(attachment: Attachment, blobs: _Blobs) -> dict[str, Any]:
+def _attachment_json(attachment: Attachment, blobs: Blobs) -> dict[str, Any]:
     return {
         "number": attachment.number,
         "name": attachment.name,
@@ -202,14 +205,16 @@ def _read_store(state: dict[str, Any], blobs: bytes, clock: Callable[[], float])
     store.loaded = set(state["loaded"])
     store.meeting_messages = state["meeting_messages"]
     for one in state["mailboxes"]:
-        store.adopt(_read_mailbox(one, blobs))
+        store.adopt(read_mailbox(one, blobs))
     store.outbound = [Outbound(sender, to, _blob(blobs, raw), at) for sender, to, raw, at in state["outbound"]]
     # Files written before these were kept lack them.
     store.departed = [Departure(**one | {"recipients": tuple(one["recipients"])}) for one in state.get("departed", [])]
+    store.moved = {address: Moved(**one) for address, one in state.get("moved", {}).items()}
     return store
 
 
-def _read_mailbox(data: dict[str, Any], blobs: bytes) -> Mailbox:
+def read_mailbox(data: dict[str, Any], blobs: bytes) -> Mailbox:
+    """Return the mailbox of such JSON. Raises ValueError, KeyError or TypeError if it is none."""
     mailbox = Mailbox(
         data["address"],
         data["password"],

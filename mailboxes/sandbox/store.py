@@ -51,6 +51,15 @@ class Departure:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A mailbox that lives on another server now: its password (to answer its owner), where, and what is said here."""
+
+    password: str
+    url: str
+    then: str
+
+
 @dataclass(slots=True)
 class SandboxStore:
     """Mailboxes by address. `clock` returns UTC seconds; `change_counters=False` leaves 0x670a/0x670b out.
@@ -69,6 +78,8 @@ class SandboxStore:
     outbound: list[Outbound] = field(default_factory=list)
     departed: list[Departure] = field(default_factory=list)
     meeting_messages: int = 0
+    moving: set[str] = field(default_factory=set)
+    moved: dict[str, Moved] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     generation: int = 0
     events: Events = field(default_factory=Events, repr=False)

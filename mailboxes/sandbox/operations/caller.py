@@ -19,13 +19,18 @@ def no_fault(_index: int, _item_id: str) -> EwsError | None:
     return None
 
 
+def _unlimited() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One request's view of the store: the mailbox whose rights count, and the faults scripted for it.
 
     `fault(index, id)` returns the error that the index-th target of the request must fail with, or None.
     `zone` is the request's own time zone, a kept definition; "" is UTC. `login` is who signed in, if that
-    is not whom the request acts as.
+    is not whom the request acts as. With `repeat` a page of changes has so many at most, the last once more.
+    `may_send` counts a message that is to leave and says whether it may.
     """
 
     store: SandboxStore
@@ -34,6 +39,8 @@ class Caller:
     zone: str = ""
     pace: Pace = field(default_factory=Pace)
     login: Mailbox | None = None
+    repeat: int = 0
+    may_send: Callable[[], bool] = _unlimited
 
     def open(self, mailbox: Mailbox) -> Mailbox:
         """Return `mailbox` if the caller may use it. Raises EwsError."""

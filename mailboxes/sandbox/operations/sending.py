@@ -26,6 +26,8 @@ def send(caller: Caller, owner: Mailbox, content: Content) -> None:
         if not caller.store.has_mailbox(sender):
             raise EwsError("ErrorSendAsDenied", "The account does not have the right to send as this sender.")
         caller.open(caller.store.mailbox(sender))
+    if not caller.may_send():
+        raise EwsError("ErrorSubmissionQuotaExceeded", "The mailbox has sent as many messages as it may in a minute.")
     content.values["DateTimeSent"] = moment("DateTimeSent", int(caller.store.clock()))
     delivery.post(caller.store, sender, to, compose.outgoing(content))
 

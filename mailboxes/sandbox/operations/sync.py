@@ -33,7 +33,11 @@ def sync_folder_items(caller: Caller, element: etree._Element) -> bytes:
     def answer() -> str:
         folder = _synced(caller, target)
         cursor = _cursor(element, folder.mailbox, "I", folder)
-        page = folder.log.page(cursor, limit, folder.items.__contains__, newest_first=caller.store.newest_first)
+        # A page of one that repeats its last would never end.
+        most = min(limit, max(caller.repeat, 2)) if caller.repeat else limit
+        page = folder.log.page(cursor, most, folder.items.__contains__, newest_first=caller.store.newest_first)
+        if caller.repeat and not page.last:
+            page = page._replace(cursor=page.cursor._replace(position=page.cursor.position - 1))
         inner = "".join([_item_change(folder, shape, *change, ignored) for change in page.changes])
         state = encode_state(folder.mailbox.guid, "I", folder.number, page.cursor)
         return (
