@@ -36,10 +36,8 @@ def written(span: Span, owner_zone: str) -> WrittenSpan:
         name = span.zone if zone(span.zone) is not None else UTC_NAME
         start, end = (each.astimezone(UTC) for each in (span.start, span.end))
         return WrittenSpan(start, end, all_day=False, windows_zone=windows_name(name), zone=name)
-    where = zone(owner_zone)
-    if where is None or windows_name(where.key) == UTC_NAME:
-        # Also a zone that Windows has not: the days would be midnights of one zone, told in another.
-        where = ZoneInfo(UTC_NAME)
+    # The server finds the days by the rules of Windows' zone, so its midnights count, not those of the owner's own.
+    where = zone(iana_name(windows_name(owner_zone))) or ZoneInfo(UTC_NAME)
     start, end = _midnight(span.start, where), _midnight(span.end, where)
     if end.astimezone(where).time() != time():
         # Midnight is skipped: the day before has to end before it, or a server adds the day that has begun.

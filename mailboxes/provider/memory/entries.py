@@ -109,7 +109,7 @@ def written(kept: Kept, values: Mapping[Field, Value], *, owner: str, today: dat
 def _check(name: Field, value: Value) -> None:
     if name in CHOICES and value not in CHOICES[name]:
         raise WriteRefused(f"{name} has no choice {value!r}")
-    if isinstance(value, Span) and (value.end < value.start or isinstance(value.end, datetime) == value.all_day):
+    if isinstance(value, Span) and value.end < value.start:
         raise WriteRefused("the end is before the start")
     if isinstance(value, Recurrence):
         yearly, by_weekday = (Every.YEAR, Every.YEAR_ON_WEEKDAY), (Every.MONTH_ON_WEEKDAY, Every.YEAR_ON_WEEKDAY)

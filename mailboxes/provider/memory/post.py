@@ -51,7 +51,10 @@ class PostStore(MailStore):
         telling: bool,
         **facts: object,
     ) -> str:
-        """Make an entry with more `facts` of `Kept`; return its id. `telling`: whoever is invited gets an invitation."""
+        """Make an entry with more `facts` of `Kept`; return its id. `telling`: whoever is invited gets an invitation.
+
+        With `organized_here=False` it is a meeting that came from somebody else: whom the values name as its organizer.
+        """
         with self.lock:
             self.add_mailbox(address)
             place = self._folder(address, folder)
@@ -61,6 +64,8 @@ class PostStore(MailStore):
             now = self.now()
             blank = Kept(kind, uid=f"uid-{self._number}" if kind is EntryKind.APPOINTMENT else "", modified_at=now)
             kept = written(replace(blank, **facts), values, owner=address, today=now.date())  # type: ignore[arg-type]  # the names are those of Kept
+            if not kept.organized_here:
+                kept = replace(kept, values={**kept.values, Field.ORGANIZER: values.get(Field.ORGANIZER)})
             item = self._put(place, Mail(sender=None, subject="", text="", item_class=ITEM_CLASSES[kind]), kept)
             self._tell(item, "invitation", telling=telling)
             return item.id

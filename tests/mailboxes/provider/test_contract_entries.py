@@ -19,7 +19,7 @@ from mailboxes.provider.entries import (
     Value,
     canonical,
 )
-from mailboxes.provider.errors import ChangedMeanwhile, FolderGone, ItemGone, ItemUnreadable, WriteRefused
+from mailboxes.provider.errors import ChangedMeanwhile, FolderGone, ItemGone, ItemUnreadable, Unavailable, WriteRefused
 from mailboxes.provider.port import ChangeKind, FolderRole
 from tests.mailboxes.provider.worlds import ANA, BEN, Letter, Provider, World, folder_of
 
@@ -372,6 +372,21 @@ def test_after_a_lost_answer_the_stamp_finds_what_was_made(provider: Provider, k
     assert provider.find_stamp(folder, "link-1") == written.item_id
     assert provider.find_stamp(folder, 'link-0&"<') not in (None, written.item_id)
     assert provider.find_stamp(folder, "link") is None
+
+
+@KINDS
+@pytest.mark.parametrize("after", [False, True], ids=["before the request", "after the server did it"])
+def test_whatever_breaks_one_entry_is_made(world: World, provider: Provider, kind: EntryKind, *, after: bool) -> None:
+    folder = place(provider, kind)
+    world.break_request(provider, 1, after=after)
+    with pytest.raises(Unavailable):
+        provider.create_entry(folder, kind, FULL[kind], stamp="link-1")
+    found = provider.find_stamp(folder, "link-1")
+    assert (found is not None) is after
+    if found is None:
+        found = provider.create_entry(folder, kind, FULL[kind], stamp="link-1").item_id
+    assert [each.item_id for each in provider.changes(folder, None, 10).changes] == [found]
+    assert differences(kind, FULL[kind], read(provider, found)) == {}
 
 
 @KINDS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, WriteRefused
+from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, Unavailable, WriteRefused
 from mailboxes.provider.port import Address, AttachmentBytes, AttachmentInfo, Content, Envelope, FolderRole
 from mailboxes.provider.writing import FoundMessage, OutgoingFile, OutgoingMail
 from tests.mailboxes.provider.worlds import ANA, BEN, Provider, World, folder_of
@@ -174,3 +174,28 @@ def test_of_a_draft_and_a_sent_copy_the_copy_counts(provider: Provider) -> None:
     copy = sent(provider)
     provider.create_message(MAIL, stamp="mail-7")
     assert provider.find_message("mail-7") == copy
+
+
+def delivered(provider: Provider, stamp: str, known: set[str]) -> None:
+    """Do what the engine does after any failure: look for the message first, make it only if it never was made."""
+    found = provider.find_message(stamp)
+    if found is None:
+        assert not known
+        found = provider.create_message(MAIL, stamp=stamp)
+    known.add(found.item_id)
+    if not found.sent:
+        provider.send_message(found.item_id, found.change_key)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the request", "after the server did it"])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_whatever_breaks_exactly_one_mail_leaves(world: World, provider: Provider, nth: int, *, after: bool) -> None:
+    known: set[str] = set()
+    world.break_request(provider, nth, after=after)
+    with pytest.raises(Unavailable):
+        delivered(provider, "mail-7", known)
+    for _ in range(2):
+        delivered(provider, "mail-7", known)
+    assert world.arrived() == EVERYBODY
+    assert provider.changes(folder_of(provider, FolderRole.DRAFTS), None, 10).changes == ()
+    assert len(provider.changes(folder_of(provider, FolderRole.SENT), None, 10).changes) == 1

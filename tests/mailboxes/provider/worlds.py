@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
+from typing import Any
 
 from mailboxes.provider.entries import EntryKind, Field, Marks
+from mailboxes.provider.errors import Unavailable
 from mailboxes.provider.ews.adapter import EwsProvider
 from mailboxes.provider.ews.client import Client, SignIn, utc_now
 from mailboxes.provider.ews.transport import Allowed, Reach
@@ -123,6 +125,10 @@ class World(ABC):
         """Return (recipient, subject) of the mail that Ana sent, those in Ben's mailbox and those elsewhere."""
 
     @abstractmethod
+    def break_request(self, provider: "Provider", nth: int, *, after: bool) -> None:
+        """Let the `nth` request of this provider from now on fail: before it is made, or after the server did it."""
+
+    @abstractmethod
     def cancel_occurrence(self, item_id: str, original: datetime) -> None:
         """Take one occurrence out of a series of Ana's, as she would in Outlook."""
 
@@ -190,6 +196,10 @@ class MemoryWorld(World):
         elsewhere = [(to, each.mail.subject) for each in self.server.sent for to in each.to if to != BEN]
         return sorted(here + elsewhere)
 
+    def break_request(self, provider: Provider, nth: int, *, after: bool) -> None:
+        script = self.server.lose if after else self.server.fail
+        script("*", Unavailable("broken"), nth=nth)
+
     def cancel_occurrence(self, item_id: str, original: datetime) -> None:
         self.server.change_occurrence(item_id, original, None)
 
@@ -245,6 +255,22 @@ class EwsWorld(World):
         here = [(BEN, text_of(each.content, "Subject")) for each in inbox.items.values()]
         sent = [(each.recipient, message_from_bytes(each.raw)["Subject"]) for each in self.store.outbound]
         return sorted(here + sent)
+
+    def break_request(self, provider: Provider, nth: int, *, after: bool) -> None:
+        assert isinstance(provider, EwsProvider)
+        client, number = provider._client, iter(range(1, 1000))
+        call = client.call
+
+        def broken(body: str, **rest: Any) -> Any:
+            due = next(number) == nth
+            if due and not after:
+                raise Unavailable("broken")
+            answer = call(body, **rest)
+            if due:
+                raise Unavailable("broken")
+            return answer
+
+        client.call = broken
 
     def cancel_occurrence(self, item_id: str, original: datetime) -> None:
         self.provider().delete_entry(self._occurrence(item_id, original))
