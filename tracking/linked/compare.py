@@ -22,15 +22,22 @@ from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import ItemLink
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
-from tracking.sync.merge import Merge, Version, merge
+from tracking.sync.merge import Merge, Side, Version, merge
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+# What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
+CATEGORY: Final = "Tracked in CRM"
 # Entries read in one request, which a slow server must not make outlast the lease.
 AT_ONCE = 50
 # Times that an entry is read again because somebody changed it while it was being compared.
 _ATTEMPTS = 3
 
 Clock = Callable[[], datetime]
+
+
+def is_marked(marks: Marks) -> bool:
+    """Tell whether its owner gave an entry the category for tracking."""
+    return CATEGORY.lower() in {category.lower() for category in marks.categories}
 
 
 @dataclass(slots=True)
@@ -59,6 +66,8 @@ class Pairs:
     clock: Clock
     beat: Callable[[], None]
     count: Count
+    # Links whose owner took the category away again.
+    untracked: list[ItemLink] = field(default_factory=list)
 
     def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
         """Bring pairs whose entry exists into step; return what could not be read, by item id."""
@@ -94,6 +103,10 @@ class Pairs:
                 return
 
     def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
+        if link.born_in == Side.EXCHANGE and not is_marked(entry.marks):
+            links.note_entry(link, entry.marks)
+            self.untracked.append(link)
+            return
         merged = self.merged(link, record, entry)
         marks = entry.marks
         changes = {name: value for name, value in merged.to_exchange.items() if name not in TOLD}

@@ -20,7 +20,7 @@ from mailboxes.provider.writing import WholeProvider
 from tracking.apply import Page, Stored, keep_lease, store
 from tracking.failures import GONE
 from tracking.linked import links
-from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs
+from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
 from tracking.linked.records import MODELS, is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
@@ -34,8 +34,6 @@ from tracking.sync.removal import Event
 PAGE_ITEMS: Final = 200
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
-# What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
-CATEGORY: Final = "Tracked in CRM"
 
 
 class Session:
@@ -94,7 +92,7 @@ class Session:
             elif link is not None and link.unlinked_at is None:
                 if change.change_key != link.change_key or link.gone_at is not None:
                     compare.append(link)
-            elif _is_new(change, items.get(change.item_id)):
+            elif _is_new(change, items.get(change.item_id)) or (link is not None and link.reason == "untracked"):
                 unknown.append(change)
             elif change.item_id in items:
                 actions.append(Touch(change.item_id, change.change_key))
@@ -145,17 +143,25 @@ class Session:
 
     def _judge_one(self, folder: Folder, marks: Marks, link: ItemLink | None, compare: list[ItemLink]) -> list[Action]:
         if link is not None:
-            ours = link.mailbox_id == self.mailbox.pk and link.kind == self.kind
-            if ours and link.unlinked_at is None and (not link.item_id or link.gone_at is not None):
+            return self._judge_stamped(folder, marks, link, compare)
+        if marks.sensitivity == "Private":
+            return [_refuse(marks, Reason.PRIVATE)]
+        return self._track(folder, marks) if is_marked(marks) else [_refuse(marks, Reason.NOT_MARKED)]
+
+    def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
+        """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
+        if link.mailbox_id == self.mailbox.pk and link.kind == self.kind:
+            if link.unlinked_at is None and (not link.item_id or link.gone_at is not None):
                 links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
                 compare.append(link)
                 return []
-            return [_refuse(marks, Reason.COPY_OF_LINKED)]
-        if marks.sensitivity == "Private":
-            return [_refuse(marks, Reason.PRIVATE)]
-        if CATEGORY.lower() not in {category.lower() for category in marks.categories}:
-            return [_refuse(marks, Reason.NOT_MARKED)]
-        return self._track(folder, marks)
+            if link.reason == "untracked" and link.item_id == marks.item_id:
+                if not is_marked(marks):
+                    return [_refuse(marks, Reason.NOT_MARKED)]
+                links.revive(link)
+                compare.append(link)
+                return []
+        return [_refuse(marks, Reason.COPY_OF_LINKED)]
 
     def _track(self, folder: Folder, marks: Marks) -> list[Action]:
         """Make the record of an entry that its owner marked, with its link, in one transaction."""
@@ -207,6 +213,8 @@ class Session:
         self._unfinished(folder)
         self._changed_records(folder, since, began)
         self._end_gone()
+        for link in self.pairs.untracked:
+            self.removals.add(link, Event.UNTRACKED)
         self.removals.carry_out(state)
         LinkState.objects.filter(pk=state.pk).update(records_seen_at=began)
 

@@ -14,7 +14,7 @@ from mailboxes.provider.memory import MemoryServer
 from security.models import User
 from tests.tracking.office import Office
 from tracking.linked import channel, links
-from tracking.linked.session import CATEGORY
+from tracking.linked.compare import CATEGORY
 from tracking.models import Appointment, Contact, ItemLink, SyncFilter, Task
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ from mailboxes.provider.entries import Attendee, EntryKind, Field, FullName, Spa
 from mailboxes.provider.errors import Unavailable
 from security.models import User
 from tests.tracking.linked.desk import Desk
+from tracking.linked.compare import CATEGORY
 from tracking.linked.records import MODELS
-from tracking.linked.session import CATEGORY
 from tracking.models import Appointment, Contact, FieldConflict, FieldDirection, ItemDecision, ItemLink, LinkState, Task
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +129,27 @@ def test_s27_what_its_owner_marks_becomes_a_record_and_flows_from_then_on(at, ki
     desk.sync()
     entry = next(each for each in desk.there() if each.marks.item_id == desk.link().item_id)
     assert entry.values[name] == (FullName("Kim", "", "Serra") if kind is CONTACT else "Changed")
+
+
+def test_s27_taking_the_category_away_unlinks_and_giving_it_again_links_again(at):
+    desk = at(TASK)
+    item = desk.entry({Field.SUBJECT: "Call"}, categories=(CATEGORY,))
+    desk.sync()
+    desk.server.change_entry(item, {Field.BODY: "mine alone"}, categories=())
+    desk.sync()
+    assert (desk.link().reason, Task.objects.get().description, Task.objects.get().deleted_at) == (
+        "untracked",
+        "",
+        None,
+    )
+    desk.server.change_entry(item, {Field.BODY: "still mine"})
+    desk.sync()
+    assert Task.objects.get().description == ""
+    assert ItemDecision.objects.get().reason == "not_marked"
+    desk.server.change_entry(item, {}, categories=(CATEGORY,))
+    desk.sync()
+    assert (desk.link().unlinked_at, Task.objects.get().description) == (None, "still mine")
+    assert Task.objects.count() == 1
 
 
 def test_a_copy_of_a_linked_entry_is_no_second_record(at):

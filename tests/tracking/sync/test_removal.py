@@ -1,6 +1,8 @@
 """The table of deletions, row by row; and the brake."""
 
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +64,9 @@ def test_nobody_but_the_organizer_calls_a_meeting_off():
 )
 def test_the_brake_holds_above_a_count_or_a_share(deletions, linked, holds):
     assert Brake().holds(deletions, linked) is holds
+
+
+def test_the_documentation_names_every_row_and_no_other():
+    text = (Path(__file__).parents[3] / "docs" / "sync.md").read_text(encoding="utf-8")
+    table = text.partition("### When one side is gone")[2].partition("*Thrown away*")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [row.code for row in TABLE]
