@@ -16,6 +16,7 @@ the server did.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
 from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
@@ -67,7 +68,18 @@ class EntryProvider(Protocol):
         ...
 
     def delete_entry(self, item_id: str) -> None:
-        """Move an entry to Deleted Items, a series as a whole; nobody is told. One that is gone is fine."""
+        """Move an entry to Deleted Items, a series as a whole; nobody is told. One that is gone is fine.
+
+        An occurrence (by the id that `occurrence` or `Exceptional` gives) is taken out of its series alone.
+        """
+        ...
+
+    def occurrence(self, folder_id: str, uid: str, original: datetime) -> Marks | None:
+        """Return an occurrence of a series that is as the series has it, to be changed or taken out by its id.
+
+        `uid` is that of the series, `original` as in `Exceptional`. None when there is none, or when it differs from its
+        series already: then `Exceptional` has its id. Raises `FolderGone`.
+        """
         ...
 
     def find_stamp(self, folder_id: str, stamp: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -15,6 +16,7 @@ from mailboxes.provider.ews.entry_parts import Part, categories_part, contact_la
 
 MARKS_AT_ONCE: Final = 100
 ENTRIES_AT_ONCE: Final = 25
+_FARTHEST: Final = timedelta(hours=15)
 
 
 class EwsEntries(MailboxCalls):
@@ -109,6 +111,19 @@ class EwsEntries(MailboxCalls):
             except soap.Refusal as refusal:
                 raise self._about_folder(refusal) from refusal
             return next((each.item_id for each in found), None)
+
+    def occurrence(self, folder_id: str, uid: str, original: datetime) -> Marks | None:
+        """Return an occurrence of a series that is as the series has it; raises `FolderGone`."""
+        # Of whole days `original` is midnight in UTC, and they begin up to so many hours before or after it.
+        begins, ends = original - _FARTHEST, original + _FARTHEST
+        body = entry_requests.find_occurrences(folder_id, begins, ends, entry_reading.OCCURRENCE)
+        with self._translated():
+            try:
+                message = answers.only(self._call(body), "FindItem")
+            except soap.Refusal as refusal:
+                raise self._about_folder(refusal) from refusal
+            found = (entry_reading.occurrence(each, uid, original) for each in answers.listed_items(message))
+            return next((each for each in found if each is not None), None)
 
 
 def _with_exceptions(entry: Entry, said: Mapping[str, Entry | ItemUnreadable]) -> Entry:

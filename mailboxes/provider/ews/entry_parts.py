@@ -140,6 +140,11 @@ def field_path(uri: str) -> str:
     return f'<t:FieldURI FieldURI="{uri}"/>'
 
 
+def utc_text(moment: datetime) -> str:
+    """Return a moment in UTC as the protocol writes it, to the second."""
+    return f"{moment.replace(microsecond=0, tzinfo=None).isoformat()}Z"
+
+
 def note_path(name: str) -> str:
     """Return the path of a property of our own."""
     return f'<t:ExtendedFieldURI PropertySetId="{STAMP_SET}" PropertyName="{name}" PropertyType="String"/>'
@@ -248,16 +253,12 @@ def _span(value: Value, owner_zone: str) -> Iterator[Part]:
         raise WriteRefused("an appointment has a start and an end")
     out = written(value, owner_zone)
     for element, moment in (("Start", out.start), ("End", out.end)):
-        yield Part(field_path(f"calendar:{element}"), element, f"<t:{element}>{_moment(moment)}</t:{element}>")
+        yield Part(field_path(f"calendar:{element}"), element, f"<t:{element}>{utc_text(moment)}</t:{element}>")
     all_day = f"<t:IsAllDayEvent>{'true' if out.all_day else 'false'}</t:IsAllDayEvent>"
     yield Part(field_path("calendar:IsAllDayEvent"), "IsAllDayEvent", all_day)
     for element in ("StartTimeZone", "EndTimeZone"):
         yield Part(field_path(f"calendar:{element}"), element, f"<t:{element} Id={quoteattr(out.windows_zone)}/>")
     yield note(ZONE_NOTE, out.zone)
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.replace(microsecond=0, tzinfo=None).isoformat()}Z"
 
 
 def _text(name: Field, value: Value) -> Iterator[Part]:

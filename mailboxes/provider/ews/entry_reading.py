@@ -67,6 +67,14 @@ ENTRY: Final = MARKS + "".join(map(field_path, _URIS)) + note_path(ZONE_NOTE) + 
 ENTRY_OPTIONAL: Final = field_path("calendar:StartWallClock") + field_path("calendar:EndWallClock")
 
 
+# What tells one occurrence from another.
+OCCURRENCE: Final = (
+    "".join(map(field_path, ("calendar:UID", "calendar:Start", "calendar:IsAllDayEvent", "calendar:StartTimeZone")))
+    + field_path("calendar:CalendarItemType")
+    + note_path(ZONE_NOTE)
+)
+
+
 @dataclass(slots=True)
 class _Item:
     """An item's properties by name, our own ones apart."""
@@ -143,6 +151,17 @@ def entry(item_id: str, element: etree._Element, *, address: str) -> Entry | Ite
         recurring=item.truth("IsRecurring") or "Recurrence" in item.found,
         exceptions=tuple(_exceptions(item)),
     )
+
+
+def occurrence(element: etree._Element, uid: str, original: datetime) -> Marks | None:
+    """Return the marks of an item in a calendar's view if it is this occurrence, as its series has it."""
+    item = _item(element)
+    if isinstance(item, ItemUnreadable) or item.text("CalendarItemType") != "Occurrence" or item.text("UID") != uid:
+        return None
+    start, identity = moment(item.text("Start")), item.found.get("ItemId")
+    if start is None or identity is None or _original(item, start, all_day=item.truth("IsAllDayEvent")) != original:
+        return None
+    return _marks(identity.get("Id", ""), item)
 
 
 def _organized_here(item: _Item, address: str) -> bool:

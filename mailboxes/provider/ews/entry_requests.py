@@ -6,11 +6,12 @@ over what somebody typed into another field of the same meeting, unseen.
 
 import base64
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from mailboxes.provider.entries import EntryKind
-from mailboxes.provider.ews.entry_parts import ELEMENTS, Part, note_path, ordered, updates
+from mailboxes.provider.ews.entry_parts import ELEMENTS, Part, note_path, ordered, updates, utc_text
 from mailboxes.provider.ews.operations import STAMP, STAMP_NAME, folder_id
 from mailboxes.provider.port import Address
 from mailboxes.provider.text import clean
@@ -73,6 +74,16 @@ def find_stamp(folders: Sequence[str], stamp: str, properties: str = "", *, limi
         f"<m:Restriction><t:IsEqualTo>{STAMP}<t:FieldURIOrConstant><t:Constant Value={quoteattr(stamp)}/>"
         f"</t:FieldURIOrConstant></t:IsEqualTo></m:Restriction><m:ParentFolderIds>{''.join(folders)}</m:ParentFolderIds>"
         "</m:FindItem>"
+    )
+
+
+def find_occurrences(folder: str, begins: datetime, ends: datetime, properties: str) -> str:
+    """Return a request for what takes place in a folder between two moments, occurrences of series each on its own."""
+    view = f'StartDate="{utc_text(begins)}" EndDate="{utc_text(ends)}"'
+    return (
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape>'
+        f"<t:AdditionalProperties>{properties}</t:AdditionalProperties></m:ItemShape><m:CalendarView {view}/>"
+        f"<m:ParentFolderIds>{folder_id(folder)}</m:ParentFolderIds></m:FindItem>"
     )
 
 

@@ -117,7 +117,11 @@ CODES: Final[dict[str, _Row]] = {
         _Row(CursorExpired, "cursor_expired"),
         "ErrorInvalidSyncStateData", "ErrorSyncStateDataInvalid", "ErrorInvalidSyncFolderId",
     ),
-    **_rows(_Row(ItemGone, "item_gone"), "ErrorItemNotFound", "ErrorAttachmentNotFound", "ErrorInvalidIdNotAnItemAttachmentId"),
+    **_rows(
+        _Row(ItemGone, "item_gone"),
+        "ErrorItemNotFound", "ErrorAttachmentNotFound", "ErrorInvalidIdNotAnItemAttachmentId",
+        "ErrorCalendarOccurrenceIsDeletedFromRecurrence", "ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange",
+    ),
     **_rows(
         _Row(ItemUnreadable, "item_unreadable"),
         "ErrorItemCorrupt", "ErrorCorruptData", "ErrorMimeContentConversionFailed", "ErrorContentConversionFailed",

@@ -1,10 +1,14 @@
 """`EntryProvider` over the mail system in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
-from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
+from mailboxes.provider.entries import FIELDS, Entry, EntryKind, Exceptional, Field, Marks, Value
 from mailboxes.provider.errors import ChangedMeanwhile, FolderGone, ItemGone, ItemUnreadable
-from mailboxes.provider.memory.calls import MemoryCalls
+from mailboxes.provider.memory.calls import Answer, MemoryCalls
+from mailboxes.provider.memory.entries import Kept
+from mailboxes.provider.memory.occurrences import exception_of, occurrence_id, said_by, split, takes_place
 from mailboxes.provider.memory.store import Item, Mailbox
 
 
@@ -13,12 +17,12 @@ class MemoryEntries(MemoryCalls):
 
     def marks(self, item_ids: Sequence[str]) -> list[Marks | ItemUnreadable]:
         """Return the control fields of entries."""
-        return self._call("marks", lambda mailbox: [self._read(mailbox, each, "marks", _marks) for each in item_ids])
+        return self._call("marks", lambda mailbox: [self._told(mailbox, each, "marks", _marks) for each in item_ids])
 
     def entries(self, item_ids: Sequence[str]) -> list[Entry | ItemUnreadable]:
         """Return entries with all fields of their kind, the exceptions of a series included."""
         return self._call(
-            "entries", lambda mailbox: [self._read(mailbox, each, "entries", _entry) for each in item_ids]
+            "entries", lambda mailbox: [self._told(mailbox, each, "entries", _entry) for each in item_ids]
         )
 
     def create_entry(self, folder_id: str, kind: EntryKind, values: Mapping[Field, Value], *, stamp: str) -> Marks:
@@ -28,7 +32,7 @@ class MemoryEntries(MemoryCalls):
             if folder_id not in mailbox.folders:
                 raise FolderGone(f"there is no folder {folder_id}")
             item_id = self._store.put_entry(mailbox.address, folder_id, kind, values, telling=False, stamp=stamp)
-            return Marks(kind, item_id, self._own(mailbox, item_id).change_key, stamp=stamp)
+            return Marks(kind, item_id, self._own(mailbox, item_id)[0].change_key, stamp=stamp)
 
         return self._call("create_entry", work)
 
@@ -44,10 +48,13 @@ class MemoryEntries(MemoryCalls):
         """Change the fields named, and no others; None clears one. Nobody is told."""
 
         def work(mailbox: Mailbox) -> Marks:
-            self._unchanged(mailbox, item_id, change_key)
+            item, original = self._unchanged(mailbox, item_id, change_key)
+            if original is not None:
+                self._store.change_occurrence(item.id, original, values)
+                return Marks(kind, item_id, item.change_key, stamp=stamp or "")
             mark = self._store.entry(item_id).stamp if stamp is None else stamp
             changed = self._store.change_entry(item_id, values, stamp=mark)
-            return Marks(kind, changed, self._own(mailbox, changed).change_key, stamp=stamp or "")
+            return Marks(kind, changed, self._own(mailbox, changed)[0].change_key, stamp=stamp or "")
 
         return self._call("update_entry", work)
 
@@ -55,8 +62,8 @@ class MemoryEntries(MemoryCalls):
         """Give an entry these categories and no others."""
 
         def work(mailbox: Mailbox) -> Marks:
-            item = self._unchanged(mailbox, item_id, change_key)
-            self._store.change_entry(item_id, {}, categories=tuple(categories))
+            item, _original = self._unchanged(mailbox, item_id, change_key)
+            self._store.change_entry(item.id, {}, categories=tuple(categories))
             return Marks(kind, item_id, item.change_key, categories=tuple(categories))
 
         return self._call("set_categories", work)
@@ -65,8 +72,14 @@ class MemoryEntries(MemoryCalls):
         """Move an entry to Deleted Items; nobody is told. One that is gone is fine."""
 
         def work(mailbox: Mailbox) -> None:
-            if self._store.item(mailbox, item_id) is not None:
+            try:
+                item, original = self._own(mailbox, item_id)
+            except ItemGone:
+                return
+            if original is None:
                 self._store.bin_entry(item_id, telling=False)
+            else:
+                self._store.change_occurrence(item.id, original, None)
 
         self._call("delete_entry", work)
 
@@ -81,30 +94,75 @@ class MemoryEntries(MemoryCalls):
 
         return self._call("find_stamp", work)
 
-    def _own(self, mailbox: Mailbox, item_id: str) -> Item:
-        item = self._store.item(mailbox, item_id)
+    def occurrence(self, folder_id: str, uid: str, original: datetime) -> Marks | None:
+        """Return an occurrence of a series that is as the series has it; raises `FolderGone`."""
+
+        def work(mailbox: Mailbox) -> Marks | None:
+            if folder_id not in mailbox.folders:
+                raise FolderGone(f"there is no folder {folder_id}")
+            for item in mailbox.folders[folder_id].items.values():
+                kept = item.entry
+                if kept and kept.uid == uid and takes_place(kept, original) and not exception_of(kept, original):
+                    return kept.marks(occurrence_id(item.id, original), item.change_key)
+            return None
+
+        return self._call("occurrence", work)
+
+    def _told(
+        self, mailbox: Mailbox, item_id: str, method: str, form: Callable[[str, Item, Kept], Answer]
+    ) -> Answer | ItemUnreadable:
+        """Return what is told of an entry, or of an occurrence."""
+
+        def told(there: Item) -> Answer | ItemUnreadable:
+            if there.entry is None:
+                return ItemUnreadable("it is a message", code="entry_kind")
+            try:
+                item, original = self._own(mailbox, item_id)
+            except ItemGone as error:
+                return error
+            kept = self._store.entry(item.id)
+            if original is not None:
+                kept = replace(kept, values=said_by(kept, original), exceptions=(), recurring=True)
+            return form(item_id, item, kept)
+
+        return self._read(mailbox, split(item_id)[0], method, told)
+
+    def _own(self, mailbox: Mailbox, item_id: str) -> tuple[Item, datetime | None]:
+        """Return an entry, and of an occurrence its series and its original start; raises `ItemGone`."""
+        series, original = split(item_id)
+        item = self._store.item(mailbox, series)
         if item is None or item.entry is None:
             raise ItemGone(f"there is no entry {item_id}")
-        return item
+        if original is not None:
+            own = exception_of(item.entry, original)
+            if (own is not None and own.cancelled) or not takes_place(item.entry, original):
+                raise ItemGone(f"there is no occurrence {item_id}")
+        return item, original
 
-    def _unchanged(self, mailbox: Mailbox, item_id: str, change_key: str) -> Item:
-        item = self._own(mailbox, item_id)
+    def _unchanged(self, mailbox: Mailbox, item_id: str, change_key: str) -> tuple[Item, datetime | None]:
+        item, original = self._own(mailbox, item_id)
         if item.change_key != change_key:
             raise ChangedMeanwhile(f"the change key of {item_id} is {item.change_key} by now")
-        return item
+        return item, original
 
 
 def _same(stamp: str, other: str) -> bool:
     return stamp.casefold() == other.casefold()
 
 
-def _marks(item: Item) -> Marks | ItemUnreadable:
-    if item.entry is None:
-        return ItemUnreadable("it is a message", code="entry_kind")
-    return item.entry.marks(item.id, item.change_key)
+def _marks(item_id: str, item: Item, kept: Kept) -> Marks:
+    return kept.marks(item_id, item.change_key)
 
 
-def _entry(item: Item) -> Entry | ItemUnreadable:
-    if item.entry is None:
-        return ItemUnreadable("it is a message", code="entry_kind")
-    return item.entry.entry(item.id, item.change_key)
+def _entry(item_id: str, item: Item, kept: Kept) -> Entry:
+    told = kept.entry(item_id, item.change_key)
+    exceptions = (
+        each if each.cancelled else replace(each, item_id=occurrence_id(item.id, each.original), values=_all(each))
+        for each in told.exceptions
+    )
+    return replace(told, exceptions=tuple(exceptions))
+
+
+def _all(exception: Exceptional) -> dict[Field, Value]:
+    names = (name for name in FIELDS[EntryKind.APPOINTMENT] if name is not Field.RECURRENCE)
+    return {name: exception.values.get(name) for name in names}

@@ -12,6 +12,7 @@ from mailboxes.provider.entries import EntryKind, Exceptional, Field, Value
 from mailboxes.provider.errors import WriteRefused
 from mailboxes.provider.memory.entries import HOMES, ITEM_CLASSES, Kept, Notice, next_turn, written
 from mailboxes.provider.memory.mail import Mail
+from mailboxes.provider.memory.occurrences import said_by
 from mailboxes.provider.memory.store import Folder, Item, MailStore
 from mailboxes.provider.port import Address, ChangeKind, FolderRole
 
@@ -100,10 +101,11 @@ class PostStore(MailStore):
             others = tuple(each for each in kept.exceptions if each.original != original)
             changed = Exceptional(original, cancelled=True)
             if values is not None:
-                said = {**kept.values, **values}
-                said.pop(Field.RECURRENCE, None)
-                self._number += 1
-                changed = Exceptional(original, f"item-{self._number}", values=said)
+                if Field.RECURRENCE in values:
+                    raise WriteRefused("an occurrence has no series of its own")
+                whole = replace(kept, values=said_by(kept, original), exceptions=())
+                said = written(whole, values, owner=self._items[item_id].folder.mailbox.address, today=original.date())
+                changed = Exceptional(original, values=said.values)
             self.change_entry(item_id, {}, telling=telling, exceptions=(*others, changed))
 
     def bin_entry(self, item_id: str, *, telling: bool) -> str:

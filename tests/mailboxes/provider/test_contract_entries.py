@@ -468,6 +468,78 @@ def test_a_series_comes_back_with_its_exceptions(world: World, provider: Provide
     assert world.notices() == 0
 
 
+def test_an_occurrence_is_found_changed_and_taken_out(world: World, provider: Provider) -> None:
+    kind, week, folder = EntryKind.APPOINTMENT, timedelta(days=7), place(provider, EntryKind.APPOINTMENT)
+    series = made(provider, kind, {**MEETING, Field.RECURRENCE: WEEKLY})
+    uid = marks_of(provider, series.item_id).uid
+    third = provider.occurrence(folder, uid, NINE + 2 * week)
+    assert third is not None
+    assert read(provider, third.item_id).values[Field.SPAN] == Span(
+        NINE + 2 * week, NINE + 2 * week + HOUR, "Europe/Madrid"
+    )
+    moved = Span(NINE + 2 * week + HOUR, NINE + 2 * week + 2 * HOUR, "Europe/Madrid")
+    changed = provider.update_entry(third.item_id, third.change_key, kind, {Field.SPAN: moved, Field.LOCATION: "B"})
+    again = provider.update_entry(changed.item_id, changed.change_key, kind, {Field.SUBJECT: "Once"})
+    with pytest.raises(ChangedMeanwhile):
+        provider.update_entry(third.item_id, third.change_key, kind, {Field.SUBJECT: "Late"})
+    assert provider.occurrence(folder, uid, NINE + 2 * week) is None, "it differs from its series by now"
+    second = provider.occurrence(folder, uid, NINE + week)
+    assert second is not None
+    provider.delete_entry(second.item_id)
+    provider.delete_entry(second.item_id)
+    assert provider.occurrence(folder, uid, NINE + week) is None
+    assert isinstance(provider.entries([second.item_id])[0], ItemUnreadable)
+    found = read(provider, series.item_id)
+    assert [(each.original, each.cancelled) for each in found.exceptions] == [
+        (NINE + week, True),
+        (NINE + 2 * week, False),
+    ]
+    own = found.exceptions[1]
+    assert [own.values[name] for name in (Field.SPAN, Field.LOCATION, Field.SUBJECT)] == [moved, "B", "Once"]
+    assert own.values[Field.REGARDING] == MEETING[Field.REGARDING]
+    assert read(provider, own.item_id).values[Field.SUBJECT] == "Once"
+    assert again.item_id
+    assert differences(kind, {**MEETING, Field.RECURRENCE: WEEKLY}, found) == {}, "the series is as it was"
+    assert (world.notices(), world.arrived()) == (0, [])
+
+
+def test_what_takes_place_at_another_time_is_no_occurrence(world: World, provider: Provider) -> None:
+    folder = place(provider, EntryKind.APPOINTMENT)
+    series = made(provider, EntryKind.APPOINTMENT, {**MEETING, Field.RECURRENCE: WEEKLY})
+    made(provider, EntryKind.APPOINTMENT)
+    uid = marks_of(provider, series.item_id).uid
+    assert provider.occurrence(folder, uid, NINE) is not None
+    assert provider.occurrence(folder, "another", NINE) is None
+    assert provider.occurrence(folder, uid, NINE + HOUR) is None
+    assert provider.occurrence(folder, uid, NINE + timedelta(days=1)) is None
+    assert provider.occurrence(folder, uid, NINE + timedelta(days=70)) is None
+    gone = world.add_folder("Gone")
+    world.remove_folder(gone)
+    with pytest.raises(FolderGone):
+        provider.occurrence(gone, uid, NINE)
+
+
+def test_an_occurrence_of_whole_days_is_found_by_its_day(provider: Provider) -> None:
+    kind, folder = EntryKind.APPOINTMENT, place(provider, EntryKind.APPOINTMENT)
+    daily = Recurrence(Every.DAY, date(2026, 3, 4), until=date(2026, 3, 9))
+    days: dict[Field, Value] = {Field.SPAN: Span(date(2026, 3, 4), date(2026, 3, 5)), Field.RECURRENCE: daily}
+    series = made(provider, kind, days)
+    found = provider.occurrence(folder, marks_of(provider, series.item_id).uid, datetime(2026, 3, 6, tzinfo=UTC))
+    assert found is not None
+    assert read(provider, found.item_id).values[Field.SPAN] == Span(date(2026, 3, 6), date(2026, 3, 7))
+    provider.delete_entry(found.item_id)
+    assert [each.original for each in read(provider, series.item_id).exceptions] == [datetime(2026, 3, 6, tzinfo=UTC)]
+
+
+def test_an_occurrence_has_no_series_of_its_own(provider: Provider) -> None:
+    kind = EntryKind.APPOINTMENT
+    series = made(provider, kind, {**MEETING, Field.RECURRENCE: WEEKLY})
+    found = provider.occurrence(place(provider, kind), marks_of(provider, series.item_id).uid, NINE)
+    assert found is not None
+    with pytest.raises(WriteRefused):
+        provider.update_entry(found.item_id, found.change_key, kind, {Field.RECURRENCE: WEEKLY})
+
+
 def test_a_series_becomes_a_single_appointment_and_the_other_way_round(provider: Provider) -> None:
     kind = EntryKind.APPOINTMENT
     written = made(provider, kind, {**MEETING, Field.RECURRENCE: WEEKLY})

@@ -103,6 +103,7 @@ WRITES: dict[str, Call] = {
 READS: dict[str, Call] = {
     "marks": lambda p: p.marks(["i1", ODD]),
     "entries": lambda p: p.entries(["i1", ODD]),
+    "occurrence": lambda p: p.occurrence("f1", "uid", NINE),
     "find stamp": lambda p: p.find_stamp("f1", ODD),
     "find message": lambda p: p.find_message(ODD),
 }
