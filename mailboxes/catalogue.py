@@ -402,10 +402,28 @@ _row(
 # -- items ------------------------------------------------------------------------------------------------------------
 
 _row(
-    "item_unreadable", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.QUARANTINE,
+    "item_unreadable", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.QUARANTINE,
     _("An item could not be read and was set aside; the others go on."),
     _("The item is damaged on the server, or of a form nobody knows."),
     _("Open it in Outlook: if that works, try it again from the list of items; else it is lost on the server."),
+)
+_row(
+    "kills_worker", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.QUARANTINE,
+    _("An item was set aside unread: reading it ended the worker or the connection each time."),
+    _("It is so large or so odd that the worker ran out of memory, or that the server broke off, each time it was read."),
+    _("Open it in Outlook: if nobody needs it, discard it. Else look into the worker's log, and raise the memory of the worker's machine before it is tried again."),
+)
+_row(
+    "cannot_store", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.QUARANTINE,
+    _("An item was read and could not be stored; it was set aside."),
+    _("The database refuses something in it. This is a defect of crmsync."),
+    _("Please report it with what the export of the item says. After an upgrade, try it again from the list of items."),
+)
+_row(
+    "original_unreadable", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.QUARANTINE,
+    _("An item is a copy of a message that could not be read itself; both were set aside."),
+    _("The first copy of the message, in the same folder, failed in the same moment."),
+    _("Nothing: it is tried again by itself and then stands for the message."),
 )
 _row(
     "item_gone", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
@@ -462,7 +480,7 @@ _row(
     _("Give the mailbox the right to send as that address, or choose another sender."),
 )
 _row(
-    "attachment_unreadable", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
+    "attachment_unreadable", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.NEVER,
     _("An attachment could not be read; the message is kept without its bytes."),
     _("It is damaged, or an attached item that has no mail form (a contact, a task)."),
     _("Open the message in Outlook if you need it."),

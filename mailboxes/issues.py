@@ -5,7 +5,7 @@ from typing import Final
 
 from mailboxes.catalogue import WHO_LABELS, lookup
 from mailboxes.models import Mailbox
-from mailboxes.provider.errors import Kind
+from mailboxes.provider.errors import Kind, ProviderError
 
 # What passes by itself is shown more quietly than what waits for a person.
 _TONES: Final[dict[str, str]] = {Kind.THROTTLED: "wait", Kind.TRANSIENT: "warn", Kind.ITEM: "warn"}
@@ -44,3 +44,10 @@ def issue_of(code: str, detail: str = "", *, server: str = "", mailbox: str = ""
 def issue_of_mailbox(mailbox: Mailbox) -> Issue | None:
     """Return what keeps a mailbox (with its server loaded) from syncing, if anything does."""
     return issue_of(mailbox.issue_code, mailbox.issue_detail, server=str(mailbox.server), mailbox=mailbox.address)
+
+
+def told(error: ProviderError) -> str:
+    """Return what a command says of an error: what happened, in the server's words too, and what to do."""
+    entry = lookup(error.code)
+    detail = f" ({error.detail})" if error.detail else ""
+    return f"{error.code}: {entry.sentence}{detail} What to do: {entry.remedy}"

@@ -97,7 +97,7 @@ def _fetch_attachments(
     wanted = [info for item in fetched.values() for info in item.content.attachments]
     keep = {info.id: item_id not in compared for item_id, item in fetched.items() for info in item.content.attachments}
     stored: dict[str, StoredAttachment] = {
-        info.id: StoredAttachment(info, missing="not_a_file")
+        info.id: StoredAttachment(info, missing="attachment_is_link")
         for info in wanted
         if info.kind is AttachmentKind.REFERENCE
     }

@@ -33,3 +33,11 @@ class SecretLost(ProviderError):
     kind = Kind.CONFIGURATION
     scope = Scope.MAILBOX
     code = "secret_unreadable"
+
+
+class LeaseGone(ProviderError):
+    """The run was ended by others in the meantime: what it did since was not stored."""
+
+    kind = Kind.TRANSIENT
+    scope = Scope.MAILBOX
+    code = "lease_lost"

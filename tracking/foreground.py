@@ -17,7 +17,8 @@ from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.secrets import SecretUnreadable
 from tracking import leases
-from tracking.faults import SecretLost
+from tracking.apply import LeaseLost
+from tracking.faults import LeaseGone, SecretLost
 from tracking.pipeline import sync
 
 Clock = Callable[[], datetime]
@@ -82,6 +83,9 @@ def _done(run: Run, work: Work, beat: "Heartbeat", clock: Clock) -> RunReport:
         return RunReport(error=error)
     except SecretUnreadable as error:
         return RunReport(error=SecretLost(str(error)))
+    except LeaseLost:
+        # Whoever ended the run has the mailbox now; settling it changes nothing any more.
+        return RunReport(error=LeaseGone())
     except BaseException:
         # The command is stopped, or something unforeseen happened: the next run may start at once.
         runs.abandon(run, clock())

@@ -8,6 +8,7 @@ from django.db.models import Count
 from redis.exceptions import RedisError
 
 from mailboxes import promise
+from mailboxes.catalogue import lookup
 from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent
 from tracking.models import Activity
@@ -15,7 +16,11 @@ from tracking.transport import queue
 
 
 def status(now: datetime) -> dict[str, Any]:
-    """Return the numbers; `queues` is None when Redis does not answer (what is in it is not lost: design §1)."""
+    """Return the numbers; `queues` is None when Redis does not answer (what is in it is not lost: design §1).
+
+    `problems` holds what the catalogue says of what is wrong with crmsync's own services.
+    """
+    queues = _queues()
     on = Mailbox.objects.filter(intent=Intent.ON)
     return {
         "mailboxes": Mailbox.objects.count(),
@@ -26,7 +31,8 @@ def status(now: datetime) -> dict[str, Any]:
         "due": on.filter(due_at__lte=now).count(),
         "running": Run.objects.filter(finished_at=None).exclude(worker="").count(),
         "late": promise.open_late(now).count(),
-        "queues": _queues(),
+        "queues": queues,
+        "problems": [] if queues is not None else [_problem("queue_gone")],
     }
 
 
@@ -37,6 +43,11 @@ def _counts(field: str) -> dict[str, int]:
 def _share(now: datetime, window: str) -> dict[str, Any]:
     share = promise.share(now, promise.WINDOWS[window])
     return {"kept": share.kept, "gaps": share.ended, "open_late": share.open_late, "ratio": share.ratio}
+
+
+def _problem(code: str) -> dict[str, str]:
+    entry = lookup(code)
+    return {"code": code, "sentence": str(entry.sentence), "remedy": str(entry.remedy)}
 
 
 def _queues() -> dict[str, int] | None:

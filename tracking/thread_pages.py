@@ -7,9 +7,11 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Value
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Length, Replace
 
+from mailboxes.issues import Issue, issue_of
 from mailboxes.models import Mailbox
 from security.access import Person, visible
 from tracking import reasons
+from tracking.failures import GONE
 from tracking.models import Activity, Attachment, EmailBody, Holder, ItemDecision, Participant, Thread
 from tracking.record_links import RecordLink, links
 
@@ -45,13 +47,21 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentRow:
+    """An attachment; `issue` says why its bytes are missing."""
+
+    attachment: Attachment
+    issue: Issue | None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message as the thread's page shows it; its body is asked for by its frame. `frame` is the frame's height."""
 
     activity: Activity
     sender: PersonChip | None
     recipients: Sequence[tuple[str, Sequence[PersonChip]]]
-    attachments: Sequence[Attachment]
+    attachments: Sequence[AttachmentRow]
     regarding: RecordLink | None
     why: Sequence[Why]
     frame: int
@@ -142,7 +152,7 @@ def as_messages(person: Person, found: Sequence[Activity]) -> list[Message]:
                 chips["from"][0] if chips["from"] else None,
                 [(str(label), people) for label, people in roles if people],
                 [
-                    one
+                    AttachmentRow(one, _not_fetched(one))
                     for one in activity.attachments.all()
                     if not (one.inline and one.content_type.startswith("image/"))
                 ],
@@ -153,6 +163,12 @@ def as_messages(person: Person, found: Sequence[Activity]) -> list[Message]:
             )
         )
     return made
+
+
+def _not_fetched(attachment: Attachment) -> Issue | None:
+    """Return why an attachment has no bytes; whatever else a server said of it, it could not be read."""
+    code = attachment.missing
+    return issue_of(code if code in ("", "attachment_is_link", GONE) else "attachment_unreadable")
 
 
 def _with_role(activity: Activity, role: str) -> Iterable[Participant]:

@@ -33,13 +33,16 @@ def codes_in_source() -> set[str]:
             ):
                 found |= set(re.findall(r'code="([a-z_]+)"', call))
             found |= set(re.findall(r'^    code(?:: str)? = "([a-z_]+)"', text, re.MULTILINE))
+            for call in re.findall(r"Fail\((?:[^()]|\([^()]*\))*\)", text):
+                found |= set(re.findall(r'"([a-z_]+)"', call))
+            found |= set(re.findall(r'missing="([a-z_]+)"', text))
             found |= set(re.findall(r'^(?:WORKER_LOST|LATE_START) = "([a-z_]+)"', text, re.MULTILINE))
     return found
 
 
 def test_every_code_has_a_row() -> None:
     used = codes_in_source()
-    assert {"internal_error", "disk_full", "worker_lost", "late_start", "attachment_is_link", "secret_missing"} <= used
+    assert {"internal_error", "disk_full", "worker_lost", "late_start", "attachment_is_link", "secret_missing", "kills_worker"} <= used
     assert used - set(ENTRIES) == set()
 
 

@@ -275,8 +275,9 @@ def test_a_run_that_lost_its_lease_changes_nothing(office):
         Run.objects.filter(finished_at=None).update(finished_at=timezone.now() - timedelta(seconds=1))
 
     office.server.before("envelopes", taken_over)
-    with pytest.raises(Failed, match="being synced by a worker"):
+    with pytest.raises(Failed, match="handed to another worker") as error:
         ask(anna.address, ID, "--again")
+    assert error.value.code == "lease_lost"
     assert ItemDecision.objects.get().outcome == "refused"
     assert not ItemFailure.objects.exists()
 

@@ -6,13 +6,12 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
-from mailboxes.issues import issue_of
+from mailboxes.issues import issue_of, told
 from mailboxes.models import Mailbox
 from mailboxes.queries_one import mailbox_at
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
 from tracking import leases, quarantine
-from tracking.apply import LeaseLost
 from tracking.foreground import beside
 from tracking.models import ItemDecision, ItemFailure
 
@@ -81,15 +80,14 @@ class Command(JsonCommand):
                     lambda run, provider, beat: quarantine.try_now(run, provider, due, clock=timezone.now, beat=beat),
                     clock=timezone.now,
                 )
-        except (AlreadyRunning, LeaseLost) as error:
+        except AlreadyRunning as error:
             raise Failed(
                 f"{mailbox.address} is being synced by a worker. The items are tried by its next full pass.",
                 code="already_running",
             ) from error
         if report.error is not None:
             raise Failed(
-                f"The retry ended early: {report.error.code} ({report.error.detail or 'no detail'}). "
-                "The items stay set aside; check_mailbox shows what to do.",
+                f"The retry ended early: {told(report.error)}",
                 code=report.error.code,
             )
 

@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
+from mailboxes.issues import told
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.queries_one import mailbox_at
@@ -13,7 +14,6 @@ from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand
 from tracking import leases
-from tracking.apply import LeaseLost
 from tracking.foreground import as_run
 from tracking.models import Reconciliation
 from tracking.reconcile import begin_anew, night_of, reconcile
@@ -40,8 +40,7 @@ class Command(JsonCommand):
         self.result(document, lambda: _words(document))
         if report.error is not None:
             raise Failed(
-                f"The comparison ended early: {report.error.code} ({report.error.detail or 'no detail'}). "
-                "check_mailbox shows what to do.",
+                f"The comparison ended early: {told(report.error)}",
                 code=report.error.code,
             )
         if document["missing"]:
@@ -59,7 +58,7 @@ class Command(JsonCommand):
         try:
             with leases.shown_alive():
                 _run, report = as_run(mailbox, work, clock=timezone.now, wait_s=leases.patience_s())
-        except (AlreadyRunning, LeaseLost) as error:
+        except AlreadyRunning as error:
             raise Failed(
                 f"{mailbox.address} is being synced by a worker. Nothing was done here; try again in a moment.",
                 code="already_running",

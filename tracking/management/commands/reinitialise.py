@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
+from mailboxes.issues import told
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.queries_one import mailbox_at
@@ -13,7 +14,6 @@ from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
 from tracking import leases
-from tracking.apply import LeaseLost
 from tracking.foreground import as_run
 from tracking.management.commands.sync_mailbox import counts
 from tracking.pipeline import sync
@@ -59,8 +59,7 @@ class Command(JsonCommand):
         self.result(document, lambda: _words(document))
         if report.error is not None:
             raise Failed(
-                f"Reading again ended early: {report.error.code} ({report.error.detail or 'no detail'}). "
-                "The next run goes on there. check_mailbox shows what to do.",
+                f"Reading again ended early: {told(report.error)}",
                 code=report.error.code,
             )
 
@@ -73,7 +72,7 @@ class Command(JsonCommand):
         try:
             with leases.shown_alive():
                 _run, report = as_run(mailbox, work, clock=timezone.now, wait_s=leases.patience_s())
-        except (AlreadyRunning, LeaseLost) as error:
+        except AlreadyRunning as error:
             raise Failed(
                 f"{mailbox.address} is being synced by a worker. Try again in a moment.", code="already_running"
             ) from error

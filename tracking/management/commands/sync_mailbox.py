@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
 from mailboxes.connection import open_provider
+from mailboxes.issues import told
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import ProviderError
 from mailboxes.report import RunReport
@@ -79,8 +80,8 @@ class Command(JsonCommand):
         self.result(document, lambda: _words(mailbox, report, more))
         if report.error is not None:
             raise Failed(
-                f"The sync of {mailbox.address} ended early: {report.error.code} ({report.error.detail or 'no detail'}). "
-                "What was stored before stays; the next sync goes on there. check_mailbox shows what to do.",
+                f"The sync of {mailbox.address} ended early. What was stored before stays; the next sync goes on there. "
+                f"{told(report.error)}",
                 code=report.error.code,
             )
 

@@ -27,6 +27,7 @@ def _words(document: dict[str, Any]) -> str:
         f"now        {document['due']} due, {document['running']} running, {document['late']} late",
         *(f"promise    {window}: {_share(share)}" for window, share in document["promise"].items()),
         f"queues     {_list(queues) if queues is not None else 'Redis does not answer'}",
+        *(f"problem    {each['sentence']} What to do: {each['remedy']}" for each in document.get("problems", [])),
     ]
     return "\n".join(lines)
 

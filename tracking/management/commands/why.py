@@ -6,12 +6,12 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning
+from mailboxes.issues import told
 from mailboxes.models import Mailbox
 from mailboxes.queries_one import mailbox_at
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
 from tracking import leases, why
-from tracking.apply import LeaseLost
 from tracking.foreground import beside
 from tracking.sync import identity
 
@@ -57,15 +57,14 @@ class Command(JsonCommand):
                     ),
                     clock=timezone.now,
                 )
-        except (AlreadyRunning, LeaseLost) as error:
+        except AlreadyRunning as error:
             raise Failed(
                 f"{mailbox.address} is being synced by a worker. Nothing was done here; try again in a moment.",
                 code="already_running",
             ) from error
         if report.error is not None:
             raise Failed(
-                f"It could not be decided again: {report.error.code} ({report.error.detail or 'no detail'}). "
-                "What was decided before stands; check_mailbox shows what to do.",
+                f"It could not be decided again: {told(report.error)}",
                 code=report.error.code,
             )
         return again
