@@ -14,7 +14,7 @@ from lxml import etree
 from mailboxes.sandbox import events
 from mailboxes.sandbox.events import Event, Events, Subscription
 from mailboxes.sandbox.model import Mailbox
-from mailboxes.sandbox.operations.caller import Caller, many_of, number_of
+from mailboxes.sandbox.operations.caller import Caller, many_of, needed, number_of
 from mailboxes.sandbox.pace import Pace
 from mailboxes.sandbox.soap import EwsError, Fault, failure, response, success
 from mailboxes.sandbox.xmltext import M, T, children, leaf, local_name, moment, raw_leaf
@@ -78,7 +78,7 @@ def unsubscribe(caller: Caller, element: etree._Element) -> bytes:
     """Answer Unsubscribe."""
 
     def answer(wanted: etree._Element) -> str:
-        found = _subscription(caller, (wanted.findtext(f"{M}SubscriptionId") or "").strip())
+        found = _subscription(caller, (needed(wanted, "SubscriptionId").text or "").strip())
         caller.store.events.end(found.id)
         return ""
 
@@ -89,7 +89,7 @@ def get_events(caller: Caller, element: etree._Element) -> bytes:
     """Answer GetEvents: what happened after a watermark, at most 500 at once; a status event if nothing did."""
 
     def answer(wanted: etree._Element) -> str:
-        found = _subscription(caller, (wanted.findtext(f"{M}SubscriptionId") or "").strip())
+        found = _subscription(caller, (needed(wanted, "SubscriptionId").text or "").strip())
         if found.lifetime is None:
             raise EwsError("ErrorInvalidSubscription", "The subscription is of another kind.")
         before = wanted.findtext(f"{M}Watermark") or ""

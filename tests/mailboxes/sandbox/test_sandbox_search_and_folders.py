@@ -154,10 +154,11 @@ def test_one_dictionary_entry_can_be_asked_for(store: SandboxStore, ask: Ask) ->
     assert (reply.texts("t:Street"), reply.texts("t:City")) == (["Plaça 2"], []), (
         "one line was asked for, not the address"
     )
-    wrong = '<t:IndexedFieldURI FieldURI="distributionlist:Members:Member" FieldIndex="1"/>'
+    wrong = '<t:IndexedFieldURI FieldURI="contacts:Pigeon" FieldIndex="1"/>'
     assert ask(
         f"<m:GetItem><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape><t:AdditionalProperties>{wrong}"
-        f'</t:AdditionalProperties></m:ItemShape><m:ItemIds><t:ItemId Id="{item_id}"/></m:ItemIds></m:GetItem>'
+        f'</t:AdditionalProperties></m:ItemShape><m:ItemIds><t:ItemId Id="{item_id}"/></m:ItemIds></m:GetItem>',
+        valid=False,
     ).codes == ["ErrorSchemaValidation"]
 
 

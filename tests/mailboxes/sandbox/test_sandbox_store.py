@@ -38,7 +38,7 @@ def filled(store: SandboxStore) -> SandboxStore:
 
 
 def dump(store: SandboxStore) -> str:
-    blobs = statefile._Blobs()
+    blobs = statefile.Blobs()
     return json.dumps(statefile._store_json(store, blobs)) + repr(blobs.parts)
 
 
