@@ -29,6 +29,7 @@ SENTENCES = {
     Reason.IN_STEP: _("Kept in step with a record."),
     Reason.NOT_MARKED: _("Left alone, because its owner did not ask for it to be tracked."),
     Reason.COPY_OF_LINKED: _("Left alone, because it is a copy of an entry that is kept in step with a record."),
+    Reason.LINK_ENDED: _("Left alone, because its record was deleted and it is not kept in step any more."),
     Reason.UNREADABLE: _("Set aside, because the mail server could not read it out. It is tried again by itself."),
     Reason.KILLS_WORKER: _(
         "Set aside, because reading it ended the worker or the connection several times. It is tried again once a day."

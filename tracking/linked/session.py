@@ -34,6 +34,12 @@ from tracking.sync.removal import Event
 PAGE_ITEMS: Final = 200
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
+# Links that ended by what their owner did in the mailbox, which they can take back there.
+_TOOK_RECORD_ALONG: Final = frozenset({"appointment_gone", "task_gone"})
+_OWNERS_OWN: Final = _TOOK_RECORD_ALONG | {
+    "untracked", "entry_vanished", "contact_gone", "appointment_gone_past", "appointment_gone_completed",
+    "appointment_gone_not_organizer", "appointment_gone_no_right", "task_gone_completed", "task_gone_no_right",
+}  # fmt: skip
 
 
 class Session:
@@ -150,18 +156,29 @@ class Session:
 
     def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
         """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
-        if link.mailbox_id == self.mailbox.pk and link.kind == self.kind:
-            if link.unlinked_at is None and (not link.item_id or link.gone_at is not None):
-                links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
-                compare.append(link)
-                return []
-            if link.reason == "untracked" and link.item_id == marks.item_id:
-                if not is_marked(marks):
-                    return [_refuse(marks, Reason.NOT_MARKED)]
-                links.revive(link)
-                compare.append(link)
-                return []
-        return [_refuse(marks, Reason.COPY_OF_LINKED)]
+        ours = link.mailbox_id == self.mailbox.pk and link.kind == self.kind
+        if not ours or (link.unlinked_at is None and link.item_id and link.gone_at is None):
+            return [_refuse(marks, Reason.COPY_OF_LINKED)]
+        if link.reason == "untracked" and not is_marked(marks):
+            return [_refuse(marks, Reason.NOT_MARKED)]
+        if link.unlinked_at is not None and not self._taken_up(link):
+            return [_refuse(marks, Reason.LINK_ENDED)]
+        links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
+        compare.append(link)
+        return []
+
+    def _taken_up(self, link: ItemLink) -> bool:
+        """Take up a link whose entry its owner brought back or marked again; a record that went with it comes back, too."""
+        if link.reason not in _OWNERS_OWN:
+            return False
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            if link.reason in _TOOK_RECORD_ALONG:
+                MODELS[self.kind]._default_manager.filter(pk=link.record_id).update(
+                    deleted_at=None, modified_at=self.clock()
+                )
+            links.revive(link)
+        return True
 
     def _track(self, folder: Folder, marks: Marks) -> list[Action]:
         """Make the record of an entry that its owner marked, with its link, in one transaction."""

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     IN_STEP = "in_step"
     NOT_MARKED = "not_marked"
     COPY_OF_LINKED = "copy_of_linked"
+    LINK_ENDED = "link_ended"
 
     UNREADABLE = "unreadable"
     KILLS_WORKER = "kills_worker"
