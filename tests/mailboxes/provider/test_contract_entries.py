@@ -1,6 +1,7 @@
 """What every adapter must do with appointments, contacts and tasks (mailboxes/provider/writing.py): one suite for all."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -517,6 +518,53 @@ def test_what_takes_place_at_another_time_is_no_occurrence(world: World, provide
     world.remove_folder(gone)
     with pytest.raises(FolderGone):
         provider.occurrence(gone, uid, NINE)
+
+
+@pytest.mark.parametrize(
+    ("series", "there", "not_there"),
+    [
+        (Recurrence(Every.DAY, date(2026, 3, 4), interval=3), date(2026, 3, 10), date(2026, 3, 11)),
+        (Recurrence(Every.DAY, date(2026, 3, 4), until=date(2026, 3, 9)), date(2026, 3, 9), date(2026, 3, 10)),
+        (
+            Recurrence(Every.WEEK, date(2026, 3, 4), interval=2, weekdays=("MO", "WE")),
+            date(2026, 3, 16),
+            date(2026, 3, 9),
+        ),
+        (
+            Recurrence(Every.WEEK, date(2026, 3, 4), interval=2, weekdays=("SU", "WE"), week_starts="SU"),
+            date(2026, 3, 15),
+            date(2026, 3, 8),
+        ),
+        (Recurrence(Every.MONTH, date(2026, 3, 31), day=31), date(2026, 4, 30), date(2026, 4, 29)),
+        (
+            Recurrence(Every.MONTH_ON_WEEKDAY, date(2026, 3, 31), weekdays=("MO", "TU", "WE", "TH", "FR"), index=-1),
+            date(2026, 5, 29),
+            date(2026, 5, 31),
+        ),
+        (Recurrence(Every.YEAR, date(2026, 3, 4), month=3, day=4, count=2), date(2027, 3, 4), date(2028, 3, 4)),
+        (
+            Recurrence(Every.YEAR_ON_WEEKDAY, date(2026, 11, 26), weekdays=("TH",), index=4, month=11),
+            date(2027, 11, 25),
+            date(2027, 11, 18),
+        ),
+    ],
+    ids=lambda each: str(each.every) if isinstance(each, Recurrence) else "",
+)
+def test_occurrences_of_every_pattern_are_found(
+    provider: Provider, series: Recurrence, there: date, not_there: date
+) -> None:
+    zone = ZoneInfo("Europe/Madrid")
+
+    def at(day: date) -> datetime:
+        return datetime(day.year, day.month, day.day, 9, tzinfo=zone).astimezone(UTC)
+
+    span = Span(at(series.starts), at(series.starts) + HOUR, zone.key)
+    made_ = made(provider, EntryKind.APPOINTMENT, {Field.SPAN: span, Field.RECURRENCE: series})
+    uid, folder = marks_of(provider, made_.item_id).uid, place(provider, EntryKind.APPOINTMENT)
+    found = provider.occurrence(folder, uid, at(there))
+    assert found is not None
+    assert read(provider, found.item_id).values[Field.SPAN] == Span(at(there), at(there) + HOUR, zone.key)
+    assert provider.occurrence(folder, uid, at(not_there)) is None
 
 
 def test_an_occurrence_of_whole_days_is_found_by_its_day(provider: Provider) -> None:
