@@ -82,11 +82,11 @@ def follow_folders(mailbox: Mailbox, now: datetime) -> None:
     """End the failures of folders that are gone or followed no more, with that reason; begin anew those of folders that
     are back. One query where there is nothing to do.
     """
-    read = Q(folder__followed=True, folder__gone_at=None)
+    read = (Q(folder__followed=True) | Q(folder__in_step=True)) & Q(folder__gone_at=None)
     open_elsewhere, ended_here = ~read & Q(resolved_at=None), read & Q(code__in=(FOLDER_GONE, FOLDER_LEFT))
     rows = list(ItemFailure.objects.filter(open_elsewhere | ended_here, mailbox=mailbox).select_related("folder"))
     for row in rows:
-        if row.folder.followed and row.folder.gone_at is None:
+        if (row.folder.followed or row.folder.in_step) and row.folder.gone_at is None:
             row.code, row.detail = row.detail, ""
             row.attempts, row.first_at, row.quarantined_at = 1, now, None
             row.resolved_at, row.retry_at = None, now

@@ -30,7 +30,7 @@ from tracking.apply import LeaseLost
 from tracking.faults import OurFault, SecretLost
 from tracking.foreground import Heartbeat
 from tracking.models import Reconciliation
-from tracking.reconcile import night_of, reconcile
+from tracking.reconcile import compared_folders, night_of, reconcile
 from tracking.transport import anything_waits, have_reconciled
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def begin(now: datetime) -> None:
 def waiting(now: datetime) -> QuerySet[Mailbox]:
     """Return the mailboxes that are on, well, and not wholly compared tonight."""
     compared = Reconciliation.objects.filter(folder=OuterRef("pk"), night=night_of(now), finished_at__isnull=False)
-    open_folders = Folder.objects.filter(~Exists(compared), mailbox=OuterRef("pk"), followed=True, gone_at=None)
+    open_folders = compared_folders(Folder.objects.filter(~Exists(compared), mailbox=OuterRef("pk")))
     return (
         Mailbox.objects.filter(Exists(open_folders), intent=Intent.ON, first_sync_done=True, failures=0, backlog=False)
         .exclude(state__in=WAITS_FOR_PERSON)

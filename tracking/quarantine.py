@@ -121,9 +121,14 @@ def _decide(decision: ItemDecision, outcome: str, reason: str, facts: dict[str, 
 def try_now(
     run: Run, provider: WholeProvider, failures: Iterable[ItemFailure], *, clock: Clock, beat: Callable[[], None]
 ) -> RunReport:
-    """Try these items of the run's mailbox at once, each by itself; the attempt is counted before it is made."""
+    """Try these messages of the run's mailbox at once, each by itself; the attempt is counted before it is made.
+
+    Appointments, contacts and tasks are left to the next run of their folder, which knows what they belong to.
+    """
     total = RunReport()
     for failure in failures:
+        if failure.folder.in_step:
+            continue
         count_attempt(failure, clock())
         report = pipeline.take(run, provider, failure.folder, [failure.item_id], clock=clock, beat=beat)
         total.add(report)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mailboxes.models import Folder, Run
@@ -20,7 +21,8 @@ from mailboxes.report import RunReport
 from tracking import pipeline
 from tracking.failures import GONE
 from tracking.lookups import known_items
-from tracking.models import ItemDecision, ItemFailure, Reconciliation
+from tracking.models import ItemDecision, ItemFailure, ItemLink, Reconciliation
+from tracking.reinitialise import What, reset
 from tracking.sync.plan import sort_changes
 
 Clock = Callable[[], datetime]
@@ -32,6 +34,11 @@ _COUNTED = {"tracked": "tracked", "updated": "tracked"}
 def night_of(now: datetime) -> date:
     """Return the night that `now` belongs to, named by the local day."""
     return timezone.localtime(now).date()
+
+
+def compared_folders(folders: QuerySet[Folder]) -> QuerySet[Folder]:
+    """Return those of the folders that are compared: followed ones, and those kept in step with records."""
+    return folders.filter(Q(followed=True) | Q(in_step=True), gone_at=None)
 
 
 def begin_anew(run: Run, now: datetime) -> None:
@@ -81,7 +88,7 @@ class _Comparison:
     def compare_all(self) -> RunReport:
         try:
             self._catch_up(None)
-            for folder in self.run.mailbox.folders.filter(followed=True, gone_at=None).order_by("pk"):
+            for folder in compared_folders(self.run.mailbox.folders.all()).order_by("pk"):
                 if not self._compare(folder):
                     break
         except _Backlog:
@@ -167,10 +174,15 @@ class _Comparison:
 
     def _decided(self, folder: Folder, changes: Sequence[Change]) -> dict[str, tuple[str, datetime]]:
         """Return outcome and time of the decisions on those of the items that are known to lie in this folder."""
-        rows = ItemDecision.objects.filter(
-            mailbox=folder.mailbox_id, folder=folder, item_id__in=[change.item_id for change in changes]
-        ).values_list("item_id", "outcome", "decided_at")
-        return {item_id: (outcome, at) for item_id, outcome, at in rows}
+        ids = [change.item_id for change in changes]
+        rows = ItemDecision.objects.filter(mailbox=folder.mailbox_id, folder=folder, item_id__in=ids)
+        found = {row.item_id: (row.outcome, row.decided_at) for row in rows.only("item_id", "outcome", "decided_at")}
+        if folder.in_step:
+            # An entry that we made ourselves may have a link and no decision.
+            links = ItemLink.objects.filter(mailbox=folder.mailbox_id, item_id__in=ids, unlinked_at=None, gone_at=None)
+            for item_id, at in links.exclude(item_id__in=found).values_list("item_id", "linked_at"):
+                found[item_id] = (ItemDecision.Outcome.TRACKED, at)
+        return found
 
     def _gone(self, folder: Folder, changes: Sequence[Change]) -> set[str]:
         """Return those of the items that were not there any more when they were read: nothing is missing of them."""
@@ -181,7 +193,14 @@ class _Comparison:
         )
 
     def _recover(self, folder: Folder, unknown: Sequence[Change]) -> None:
-        """Hand what the feed of changes never told of to the pipeline, as if it had just been told of."""
+        """Hand what the feed of changes never told of to the pipeline, as if it had just been told of.
+
+        What is kept in step with records is decided on by its own kind's rules, from a listing of its folder.
+        """
+        if folder.in_step:
+            reset(self.run.mailbox, [folder], What.CURSOR, self.clock())
+            self._catch_up([Folder.objects.get(pk=folder.pk)])
+            return
         asked = sort_changes(unknown, known_items(folder, {change.item_id for change in unknown}))
         report = pipeline.take(
             self.run, self.provider, folder, asked.read, clock=self.clock, beat=self.beat, actions=asked.actions
@@ -194,6 +213,7 @@ class _Comparison:
         """Return how many items were decided on before, are said to lie in the folder, and were not listed."""
 
         def unlisted() -> int:
+            # A link without a decision counts as matched and not as known: there may be fewer stale than found.
             known = ItemDecision.objects.filter(folder=folder, decided_at__lt=row.begun_at).count()
             return max(0, known - row.matched)
 

@@ -1,9 +1,9 @@
 """Reading again from the start: the cursor of a folder, all decisions of a folder, or of the whole mailbox.
 
 The idea: nothing is thrown away to be fetched again. A cursor is set back and the folder is listed anew, matched by stable
-keys as after an expired cursor; what is tracked stays tracked and is not read. To have refused items decided again their
-change keys are forgotten, so that the listing finds them changed. What is not listed any more is marked as gone, never
-deleted. A preview says first what would be read.
+keys as after an expired cursor; what is tracked stays tracked and is not read. To have items decided again (what was set
+aside in any case, refused ones on demand) their change keys are forgotten, so that the listing finds them changed. What is
+not listed any more is marked as gone, never deleted. A preview says first what would be read.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _Outcome = ItemDecision.Outcome
 _TRACKED = (_Outcome.TRACKED, _Outcome.UPDATED)
 # Decided again when a folder is: what a person discarded is not (it is taken back one by one).
 _OPEN = (_Outcome.REFUSED, _Outcome.QUARANTINED)
-_COUNTED = ("known", "kept", "open", "keyless")
+_COUNTED = ("known", "kept", "open", "aside")
 
 
 class What(StrEnum):
@@ -54,10 +54,15 @@ class NotFollowed(Exception):
 
 
 def folders_of(mailbox: Mailbox, what: What, folder: Folder | None) -> list[Folder]:
-    """Return the folders concerned; raises `NotFollowed` for one that is gone or not followed."""
+    """Return the folders concerned; raises `NotFollowed` for one that is gone or not read.
+
+    Deciding again is for mail: what is kept in step with records is looked at whenever it changes, on either side.
+    """
     if what is What.MAILBOX:
         return list(mailbox.folders.filter(followed=True, gone_at=None).order_by("role", "name"))
-    if folder is None or folder.mailbox_id != mailbox.pk or not folder.followed or folder.gone_at is not None:
+    if folder is None or folder.mailbox_id != mailbox.pk or folder.gone_at is not None:
+        raise NotFollowed
+    if not (folder.followed or (folder.in_step and what is What.CURSOR)):
         raise NotFollowed
     return [folder]
 
@@ -72,8 +77,7 @@ def preview(folders: Sequence[Folder], what: What) -> list[FolderPreview]:
             known=Count("pk"),
             kept=Count("pk", filter=Q(outcome__in=_TRACKED)),
             open=Count("pk", filter=Q(outcome__in=_OPEN)),
-            # An item whose envelope could not be read has no change key, so a listing always finds it changed.
-            keyless=Count("pk", filter=Q(outcome__in=_OPEN, change_key="")),
+            aside=Count("pk", filter=Q(outcome=_Outcome.QUARANTINED)),
         )
         .values_list("folder_id", *_COUNTED)
     )
@@ -83,7 +87,7 @@ def preview(folders: Sequence[Folder], what: What) -> list[FolderPreview]:
 
 
 def _of_folder(folder: Folder, what: What, counts: dict[str, int]) -> FolderPreview:
-    reread = counts["keyless"] if what is What.CURSOR else counts["open"]
+    reread = counts["aside"] if what is What.CURSOR else counts["open"]
     return FolderPreview(
         folder=folder,
         held=folder.total,
@@ -98,8 +102,8 @@ def reset(mailbox: Mailbox, folders: Sequence[Folder], what: What, now: datetime
     """Have the next run read these folders again. The caller has the mailbox's lease, or has kept others from beginning."""
     ids = [folder.pk for folder in folders]
     with transaction.atomic():
-        if what is not What.CURSOR:
-            ItemDecision.objects.filter(folder__in=ids, outcome__in=_OPEN).update(change_key="")
+        again = (_Outcome.QUARANTINED,) if what is What.CURSOR else _OPEN
+        ItemDecision.objects.filter(folder__in=ids, outcome__in=again).update(change_key="")
         Folder.objects.filter(pk__in=ids).update(
             cursor=None, counters="", more=False, listing_before=now, attempts=0, careful=0
         )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from mailboxes.models import Folder, Mailbox
 from security.access import Person, visible
 from tracking.models import Reconciliation
+from tracking.reconcile import compared_folders
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFolder:
-    """A followed folder and its last finished comparison; None while there is none."""
+    """A folder that is read and its last finished comparison; None while there is none."""
 
     folder: Folder
     last: Reconciliation | None
@@ -23,13 +24,9 @@ class ComparedFolder:
 
 
 def compared(person: Person, mailbox: Mailbox) -> list[ComparedFolder]:
-    """Return the followed folders of a mailbox; two queries."""
-    folders = (
-        visible(person, Folder)
-        .filter(mailbox=mailbox, followed=True, gone_at=None)
-        .defer("cursor")
-        .order_by("role", "name")
-    )
+    """Return the folders of a mailbox that are compared; two queries."""
+    own = visible(person, Folder).filter(mailbox=mailbox)
+    folders = compared_folders(own).defer("cursor").order_by("-followed", "role", "name")
     rows = (
         visible(person, Reconciliation)
         .filter(mailbox=mailbox, finished_at__isnull=False)
