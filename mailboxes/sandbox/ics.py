@@ -82,6 +82,10 @@ def meeting_values(raw: bytes, kind: str) -> dict[str, str]:
         "ResponseType",
         _ANSWERS.get(str(answer).upper(), "Unknown") if kind == "MeetingResponse" else "NoResponseReceived",
     )
+    if kind == "MeetingResponse" and raw.upper().find(b"METHOD:COUNTER") >= 0:
+        values |= {
+            f"Proposed{name}": values[name].replace(f"t:{name}>", f"t:Proposed{name}>") for name in ("Start", "End")
+        }
     if kind == "MeetingRequest":
         values["MeetingRequestType"] = raw_leaf("MeetingRequestType", "NewMeetingRequest")
     else:

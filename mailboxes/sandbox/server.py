@@ -153,7 +153,7 @@ class SandboxServer:
         target = parsed.impersonated if parsed.impersonates else self._named(parsed) or login.address
         self.requests.operation(parsed.operation, target)
         moving.refuse(self.store, target)
-        with self.throttling.admitted(target, cost_of(parsed.element)):
+        with self.throttling.admitted(target, cost_of(parsed.element) if self.throttling.limited else 1):
             return self._admitted(login, parsed, target)
 
     def _admitted(self, login: Mailbox, parsed: soap.Request, target: str) -> Answer:

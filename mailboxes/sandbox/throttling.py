@@ -78,6 +78,11 @@ class Throttling:
         self._clock = clock
         self.set(Budget())
 
+    @property
+    def limited(self) -> bool:
+        """Say whether requests are counted at all."""
+        return self.budget.requests is not None
+
     def set(self, budget: Budget) -> None:
         """Put a budget in force; everybody begins with a full one."""
         with self._lock:

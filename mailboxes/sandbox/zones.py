@@ -52,7 +52,7 @@ class _Yearly:
 
 
 class WrittenZone(tzinfo):
-    """A zone by its written definition. Ambiguous wall clocks count as the earlier of the two."""
+    """A zone by its written definition."""
 
     def __init__(
         self,
@@ -64,8 +64,16 @@ class WrittenZone(tzinfo):
         self._name, self._periods, self._groups, self._spans = name, periods, groups, spans
 
     def utcoffset(self, when: datetime | None) -> timedelta:
-        """Return the offset of a wall clock."""
+        """Return the offset of a wall clock, of one that comes twice or never as PEP 495 has it (fold)."""
         plain = datetime(2000, 1, 1) if when is None else when.replace(tzinfo=None)  # noqa: DTZ001 - wall clock
+        offset, before, after = (self._offset(plain + timedelta(hours=hours)) for hours in (0, -3, 3))
+        if before < offset and self._offset(plain - (offset - before)) == before:  # skipped when the clock went forward
+            return offset if plain.fold else before
+        if after < offset and self._offset(plain + (offset - after)) == after:  # shown again when it goes back
+            return after if plain.fold else offset
+        return offset
+
+    def _offset(self, plain: datetime) -> timedelta:
         group = next((name for begins, name in reversed(self._spans) if begins <= plain), self._spans[0][1])
         fixed, yearly = self._groups[group]
         if not yearly:
@@ -73,8 +81,17 @@ class WrittenZone(tzinfo):
         passed = sorted((one.moment(plain.year), one.period) for one in yearly)
         return self._periods[next((period for at, period in reversed(passed) if at <= plain), passed[-1][1])]
 
+    def fromutc(self, when: datetime) -> datetime:
+        """Return the wall clock of a moment, with fold=1 if it has been shown once before."""
+        for fold in (0, 1):
+            for offset in sorted(set(self._periods.values()), reverse=True):
+                wall = (when + offset).replace(fold=fold)
+                if self.utcoffset(wall) == offset:
+                    return wall
+        return when + max(self._periods.values())
+
     def dst(self, when: datetime | None) -> timedelta:
-        """Return how far the clock is ahead of the zone's least offset, which is what conversion from UTC needs."""
+        """Return how far the clock is ahead of the zone's least offset."""
         return self.utcoffset(when) - min(self._periods.values())
 
     def tzname(self, _: datetime | None) -> str:
@@ -126,6 +143,8 @@ def _written(element: etree._Element) -> WrittenZone:
     groups = {
         one.get("Id", ""): _group(one, periods) for one in element.iterfind(f"{T}TransitionsGroups/{T}TransitionsGroup")
     }
+    if not periods:
+        raise ValueError("no period")
     if not groups:
         groups = {"0": (next(iter(periods)), ())}
     spans: list[tuple[datetime, str]] = []
@@ -215,14 +234,15 @@ def _offset(zone: tzinfo, wall: datetime) -> timedelta:
 def _changes(zone: tzinfo, year: int) -> list[tuple[datetime, timedelta, timedelta]]:
     """Return the changes of a zone's clock in a year: wall clock that ends, offset before, offset after."""
     found = []
-    at = datetime(year, 1, 1)  # noqa: DTZ001 - wall clock
-    while at.year == year:
+    first = datetime(year, 1, 1)  # noqa: DTZ001 - wall clock
+    days = [first + timedelta(days=number) for number in range(366)]
+    changing = [day for day in days if _offset(zone, day) != _offset(zone, day + timedelta(days=1))]
+    for at in (day + timedelta(hours=hour) for day in changing if day.year == year for hour in range(24)):
         following = at + timedelta(hours=1)
         before, after = _offset(zone, at), _offset(zone, following)
         if before != after:
             # Forward the clock skips an hour that begins here; back, the earlier of two counts until its end.
             found.append((following if after < before else at + _step(zone, at), before, after))
-        at = following
     return found
 
 

@@ -2,9 +2,13 @@
 
 import base64
 import binascii
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from lxml import etree
+from tzlocal.windows_tz import win_tz
 
+from mailboxes.sandbox import zones
 from mailboxes.sandbox.contents import said
 from mailboxes.sandbox.ids import MalformedId, decode_id
 from mailboxes.sandbox.operations.caller import Caller, many_of, needed
@@ -83,16 +87,21 @@ def expand_dl(caller: Caller, element: etree._Element) -> bytes:
 
 
 def get_server_time_zones(caller: Caller, element: etree._Element) -> bytes:
-    """Answer GetServerTimeZones: UTC, the one zone this server reckons in."""
+    """Answer GetServerTimeZones: the zones asked for, or all, with their definitions for this year unless not wanted."""
+    asked = [(one.text or "").strip() for one in element.iterfind(f"{M}Ids/*")]
+    full = element.get("ReturnFullTimeZoneData", "true") in ("true", "1")
+    year = caller.store.now().year
 
     def answer(_: etree._Element) -> str:
-        return (
-            '<m:TimeZoneDefinitions><t:TimeZoneDefinition Id="UTC" Name="(UTC) Coordinated Universal Time"><t:Periods>'
-            '<t:Period Bias="PT0S" Name="Standard" Id="trule:Microsoft/Registry/UTC/1-Standard"/></t:Periods>'
-            '<t:TransitionsGroups><t:TransitionsGroup Id="0"><t:Transition><t:To Kind="Period">'
-            "trule:Microsoft/Registry/UTC/1-Standard</t:To></t:Transition></t:TransitionsGroup></t:TransitionsGroups>"
-            '<t:Transitions><t:Transition><t:To Kind="Group">0</t:To></t:Transition></t:Transitions>'
-            "</t:TimeZoneDefinition></m:TimeZoneDefinitions>"
-        )
+        names = [name for name in (asked or sorted(win_tz)) if name in win_tz]
+        inner = "".join(_zone(name, year, full=full) for name in names)
+        return f"<m:TimeZoneDefinitions>{inner}</m:TimeZoneDefinitions>"
 
     return response("GetServerTimeZones", caller.each("GetServerTimeZones", [element], answer))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str, year: int, *, full: bool) -> str:
+    if not full:
+        return f'<t:TimeZoneDefinition Id="{escape(name)}" Name="{escape(name)}"/>'
+    return zones.described(ZoneInfo(win_tz[name]), year, "TimeZoneDefinition", name, name)

@@ -25,7 +25,7 @@ NOT_IN_SUMMARY: Final = frozenset(
         """
     MimeContent Body TextBody UniqueBody NormalizedBody Attachments InternetMessageHeaders ResponseObjects
     ToRecipients CcRecipients BccRecipients ReplyTo RequiredAttendees OptionalAttendees Resources Recurrence
-    Members
+    FirstOccurrence LastOccurrence ModifiedOccurrences DeletedOccurrences Members
     """
     )
 )
