@@ -34,10 +34,11 @@ _SHAPE_ERRORS: Final = (ValueError, LookupError, TypeError, AttributeError)
 class MailboxCalls:
     """Speaks for the mailbox of one address, by impersonation or with the mailbox's own sign-in.
 
-    `zone` (IANA) is where the owner's whole days begin; Exchange keeps them as midnights of a zone.
+    `zone` (IANA) is where the owner's whole days begin, which Exchange keeps as midnights of a zone; "" when it is not
+    known.
     """
 
-    def __init__(self, client: Client, address: str, *, impersonate: bool, zone: str = "UTC") -> None:
+    def __init__(self, client: Client, address: str, *, impersonate: bool, zone: str = "") -> None:
         self._client = client
         self._address = address
         self._impersonate = impersonate

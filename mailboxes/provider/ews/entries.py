@@ -8,14 +8,16 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
+from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Span, Value
 from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
 from mailboxes.provider.ews import answers, entry_reading, entry_requests, operations, soap
 from mailboxes.provider.ews.calls import MailboxCalls
 from mailboxes.provider.ews.entry_parts import Part, categories_part, contact_labels, parts_of, stamp_part
+from mailboxes.provider.ews.zones import UTC_NAME
 
 MARKS_AT_ONCE: Final = 100
 ENTRIES_AT_ONCE: Final = 25
+NEWEST: Final = 25
 _FARTHEST: Final = timedelta(hours=15)
 
 
@@ -53,7 +55,7 @@ class EwsEntries(MailboxCalls):
 
     def create_entry(self, folder_id: str, kind: EntryKind, values: Mapping[Field, Value], *, stamp: str) -> Marks:
         """Make an entry that carries `stamp`; nobody is invited. Raises `WriteRefused`, `FolderGone`."""
-        parts = [*parts_of(kind, values, owner_zone=self._zone), stamp_part(stamp)]
+        parts = [*parts_of(kind, values, owner_zone=self._owner_zone(values)), stamp_part(stamp)]
         if kind is EntryKind.CONTACT:
             parts += contact_labels(values, new=True)
         try:
@@ -73,7 +75,7 @@ class EwsEntries(MailboxCalls):
         stamp: str | None = None,
     ) -> Marks:
         """Change the fields named, and no others; None clears one. Nobody is told."""
-        parts = parts_of(kind, values, owner_zone=self._zone)
+        parts = parts_of(kind, values, owner_zone=self._owner_zone(values))
         if kind is EntryKind.CONTACT:
             parts += contact_labels(values, new=False)
         if stamp is not None:
@@ -99,6 +101,16 @@ class EwsEntries(MailboxCalls):
             self._written_item(entry_requests.delete_entry(item_id), "DeleteItem")
         except ItemGone:
             return
+
+    def _owner_zone(self, values: Mapping[Field, Value]) -> str:
+        """Return the zone whose midnights whole days are written as; asks for it once, and only for whole days."""
+        span = values.get(Field.SPAN)
+        if not self._zone and isinstance(span, Span) and span.all_day:
+            body = entry_requests.find_newest(self._distinguished("calendar"), entry_reading.ZONE, limit=NEWEST)
+            with self._translated():
+                message = answers.only(self._call(body), "FindItem")
+                self._zone = entry_reading.owner_zone(answers.listed_items(message)) or UTC_NAME
+        return self._zone
 
     # -- finding
 

@@ -3,7 +3,8 @@
 What is asked for marks is `MARKS` and nothing else is ever added to it: no subject, no place, no people (design §4).
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -47,6 +48,8 @@ from mailboxes.provider.ews.soap import T
 from mailboxes.provider.ews.zones import UTC_NAME
 
 _KINDS: Final = {f"{T}{name}": kind for kind, name in ELEMENTS.items()}
+# What the owner answered to an appointment of their own.
+_OWN: Final = ("", "Unknown", "Organizer")
 _ANSWERED: Final = {answer: response for response, answer in RESPONSES.items()}
 
 MARKS: Final = (
@@ -73,6 +76,10 @@ OCCURRENCE: Final = (
     + field_path("calendar:CalendarItemType")
     + note_path(ZONE_NOTE)
 )
+
+
+# What tells where the owner of a calendar is.
+ZONE: Final = "".join(map(field_path, ("calendar:StartTimeZone", "calendar:MyResponseType"))) + STAMP
 
 
 @dataclass(slots=True)
@@ -151,6 +158,18 @@ def entry(item_id: str, element: etree._Element, *, address: str) -> Entry | Ite
         recurring=item.truth("IsRecurring") or "Recurrence" in item.found,
         exceptions=tuple(_exceptions(item)),
     )
+
+
+def owner_zone(items: Iterable[etree._Element]) -> str:
+    """Return the zone (IANA) in which the owner made most of these appointments, "" if none tells.
+
+    What came from others is in their zones, and what crmsync made is in that of whoever made it in the CRM.
+    """
+    found: Counter[str] = Counter()
+    for item in map(_item, items):
+        if isinstance(item, _Item) and item.text("MyResponseType") in _OWN and not item.notes.get(STAMP_NAME):
+            found.update([item.zone] if "StartTimeZone" in item.found and item.zone else [])
+    return found.most_common(1)[0][0] if found else ""
 
 
 def occurrence(element: etree._Element, uid: str, original: datetime) -> Marks | None:

@@ -87,6 +87,17 @@ def find_occurrences(folder: str, begins: datetime, ends: datetime, properties: 
     )
 
 
+def find_newest(folder: str, properties: str, *, limit: int) -> str:
+    """Return a request for properties of the items that were made last in a folder (an element)."""
+    return (
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape>'
+        f"<t:AdditionalProperties>{properties}</t:AdditionalProperties></m:ItemShape>"
+        f'<m:IndexedPageItemView MaxEntriesReturned="{limit}" Offset="0" BasePoint="Beginning"/>'
+        '<m:SortOrder><t:FieldOrder Order="Descending"><t:FieldURI FieldURI="item:DateTimeCreated"/></t:FieldOrder>'
+        f"</m:SortOrder><m:ParentFolderIds>{folder}</m:ParentFolderIds></m:FindItem>"
+    )
+
+
 # -- mail
 
 

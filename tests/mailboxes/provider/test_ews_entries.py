@@ -71,6 +71,8 @@ SERIES = [
     Recurrence(Every.YEAR_ON_WEEKDAY, date(2026, 11, 1), weekdays=("TH",), index=4, month=11),
 ]
 
+WHOLE_DAY = Span(date(2026, 3, 4), date(2026, 3, 5))
+
 Call = Callable[[EwsProvider], object]
 Answer = TypeVar("Answer")
 
@@ -91,8 +93,8 @@ WRITES: dict[str, Call] = {
         for kind in EntryKind
     },
     **{f"series {number}": creating(A, {**MEETING, Field.RECURRENCE: each}) for number, each in enumerate(SERIES)},
-    "whole days": lambda p: p.create_entry("f1", A, {Field.SPAN: Span(date(2026, 3, 4), date(2026, 3, 5))}, stamp="s"),
     "complete": lambda p: p.update_entry("i1", "k", K, {Field.COMPLETED: date(2026, 3, 4)}),
+    "whole days": lambda p: (setattr(p, "_zone", "Europe/Vienna"), creating(A, {Field.SPAN: WHOLE_DAY})(p)),
     "categories": lambda p: p.set_categories("i1", "k", A, ["R&D", "<x>"]),
     "no categories": lambda p: p.set_categories("i1", "k", C, []),
     "delete": lambda p: p.delete_entry(ODD),
@@ -101,6 +103,7 @@ WRITES: dict[str, Call] = {
     "send": lambda p: p.send_message(ODD, "k&"),
 }
 READS: dict[str, Call] = {
+    "the owner's zone": creating(A, {Field.SPAN: WHOLE_DAY}),
     "marks": lambda p: p.marks(["i1", ODD]),
     "entries": lambda p: p.entries(["i1", ODD]),
     "occurrence": lambda p: p.occurrence("f1", "uid", NINE),
@@ -234,6 +237,37 @@ def test_whole_days_are_midnights_where_the_owner_is(sandbox: SandboxServer) -> 
         (found,) = each.entries([written.item_id])
         assert isinstance(found, Entry)
         assert found.values[Field.SPAN] == days
+
+
+def test_the_owner_s_zone_is_that_of_most_of_their_own_appointments(sandbox: SandboxServer) -> None:
+    owner, crm = (provider_for(sandbox, SERVICE, impersonate=True) for _ in range(2))
+    folder = next(each.id for each in owner.well_known_folders() if each.role == "calendar")
+    for zone, stamp in (("Asia/Tokyo", ""), ("Europe/Vienna", ""), ("Europe/Vienna", ""), *[("UTC", "link")] * 5):
+        span = Span(NINE, NINE + timedelta(hours=1), zone)
+        owner.create_entry(folder, A, {Field.SPAN: span}, stamp=stamp)
+    before = crm.requests
+    written = [crm.create_entry(folder, A, {Field.SPAN: WHOLE_DAY}, stamp="s").item_id for _ in range(2)]
+    assert crm.requests - before == 3, "asked once"
+    for each in written:
+        kept = sandbox.store.item(each).content.values
+        assert "2026-03-03T23:00:00Z" in kept["Start"]
+        assert 'Id="W. Europe Standard Time"' in kept["StartTimeZone"]
+
+
+def test_meetings_of_others_and_unknown_zones_do_not_tell_where_the_owner_is() -> None:
+    def listed(zone: str, response: str, tag: str = "CalendarItem") -> str:
+        inner = f'<t:MyResponseType>{response}</t:MyResponseType><t:StartTimeZone Id="{zone}"/>'
+        return f'<t:{tag}><t:ItemId Id="i" ChangeKey="k"/>{inner}</t:{tag}>'
+
+    others = listed("Tokyo Standard Time", "Accept") * 3 + listed("Customized Time Zone", "Organizer")
+    for own, zone in ((listed("W. Europe Standard Time", "Unknown"), "W. Europe Standard Time"), ("", "UTC")):
+        found = Said(
+            200, messages("FindItem", success(f"<m:RootFolder><t:Items>{others}{own}</t:Items></m:RootFolder>"))
+        )
+        done = Said(200, messages("CreateItem", success("<m:Items/>")))
+        with serving(found, done) as server:
+            creating(A, {Field.SPAN: WHOLE_DAY})(provider_at(server.url))
+        assert f'StartTimeZone Id="{zone}"'.encode() in server.bodies[1]
 
 
 def test_the_token_leaves_in_a_header(sandbox: SandboxServer) -> None:
