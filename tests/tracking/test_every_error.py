@@ -42,6 +42,7 @@ from tests.mailboxes.provider.scripted import Said, fault, serving
 from tests.mailboxes.provider.test_ews_autodiscover import World, moved, world  # noqa: F401 -- a fixture by its name
 from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
 from tracking import activities, blobs, jobs, pipeline, status
+from tracking.linked import channel
 from tracking.models import Activity, ItemFailure
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
@@ -90,10 +91,9 @@ SCRIPTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 # Rows whose fault the engine cannot meet yet, with the reason. Each is produced by a test of the adapter.
 NOT_YET = {
-    "item_conflict": "written by the engine for appointments, contacts and tasks, which has no page yet",
-    "write_refused": "written by the engine for appointments, contacts and tasks, which has no page yet",
-    "series_unsupported": "written by the engine for appointments, contacts and tasks, which has no page yet",
-    "entry_kind": "read by the engine for appointments, contacts and tasks, which has no page yet",
+    "item_conflict": "ends or delays the link of an appointment, contact or task, and links have no page yet",
+    "write_refused": "ends or delays the link of an appointment, contact or task, and links have no page yet",
+    "series_unsupported": "ends or delays the link of an appointment, contact or task, and links have no page yet",
     "recipients_refused": "outgoing mail is not sent yet",
     "send_as_denied": "outgoing mail is not sent yet",
 }
@@ -403,6 +403,14 @@ def attached(code: str) -> Callable[[Stage], str]:
     return make
 
 
+def among_tasks(stage: Stage) -> str:
+    sandbox = stage.sandbox()
+    channel.switch(Mailbox.objects.get(), on=True, by="fina", now=timezone.now())
+    sandbox.store.deliver_mime(ANA, Letter().mime(), folder="tasks")
+    stage.sync()
+    return stage.page("failed-items/")
+
+
 def full_disk(stage: Stage) -> str:
     def full(_data: bytes) -> str:
         raise OSError(28, "No space left on device")
@@ -482,6 +490,7 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "secret_missing": no_secret,
     "secret_unreadable": other_key,
     "nothing_followed": emptied,
+    "entry_kind": among_tasks,
     "kills_worker": killing,
     "cannot_store": unstorable,
     "original_unreadable": copy_of_the_unreadable,
