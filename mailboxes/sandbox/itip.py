@@ -1,13 +1,13 @@
 """Meeting messages as iCalendar (RFC 5545, RFC 5546): what an appointment says, written for others to read.
 
-Times are given in the appointment's zone where the tz database has it, else in UTC. A series goes out
+Times are given in the appointment's zone, which is described along with them. A series goes out
 with its exceptions and without its deleted occurrences, so that the receiver has it whole.
 """
 
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
-from icalendar import Calendar, Event, vCalAddress, vRecur, vText
+from icalendar import Calendar, Event, Timezone, vCalAddress, vRecur, vText
 
 from mailboxes.sandbox.compose import people_in
 from mailboxes.sandbox.contents import body_of, said, text_of
@@ -17,6 +17,7 @@ from mailboxes.sandbox.series import occurrence
 from mailboxes.sandbox.xmltext import T, moment_in, one_line, parse_fragment
 from mailboxes.sandbox.zones import WrittenZone, zone_in
 
+_OWN_ZONE: Final = "Customized Time Zone"
 REQUEST: Final = "REQUEST"
 CANCEL: Final = "CANCEL"
 REPLY: Final = "REPLY"
@@ -48,6 +49,7 @@ def calendar(item: Item, method: str, now: datetime, answer: Answer | None = Non
     whole.add("prodid", "-//crmsync//sandbox//EN")
     whole.add("version", "2.0")
     whole.add("method", "COUNTER" if answer is not None and answer.start is not None else method)
+    _describe_zone(whole, item.content)
     whole.add_component(_event(item, method, now, answer))
     if method == REQUEST:
         for original in sorted(item.content.altered):
@@ -58,6 +60,14 @@ def calendar(item: Item, method: str, now: datetime, answer: Answer | None = Non
     return bytes(whole.to_ical())
 
 
+def _describe_zone(whole: Calendar, content: Content) -> None:
+    """Write out a zone that only its definition knows; others are described by their names."""
+    zone = zone_in(said(content, "StartTimeZone"))
+    if isinstance(zone, WrittenZone):
+        year = moment_in(text_of(content, "Start")).year
+        whole.add_component(Timezone.from_tzinfo(zone, _OWN_ZONE, date(year - 1, 1, 1), date(year + 3, 1, 1)))
+
+
 def _event(item: Item, method: str, now: datetime, answer: Answer | None) -> Event:
     content = item.content
     event = Event()
@@ -66,9 +76,10 @@ def _event(item: Item, method: str, now: datetime, answer: Answer | None) -> Eve
     event.add("sequence", int(text_of(content, "AppointmentSequenceNumber") or 0))
     event.add("summary", one_line(text_of(content, "Subject")))
     for name, side in (("dtstart", "Start"), ("dtend", "End")):
-        event.add(name, _when(content, side, (answer.start if side == "Start" else answer.end) if answer else None))
+        proposed = (answer.start if side == "Start" else answer.end) if answer else None
+        _add_time(event, name, content, side, proposed or moment_in(text_of(content, side)))
     if item.master is not None:
-        event.add("recurrence-id", _local(content, "Start", datetime.fromtimestamp(item.original, UTC)))
+        _add_time(event, "recurrence-id", content, "Start", datetime.fromtimestamp(item.original, UTC))
     elif said(content, "Recurrence"):
         _add_rule(event, content)
     if text_of(content, "Location"):
@@ -109,19 +120,22 @@ def _add_rule(event: Event, content: Content) -> None:
         ]
     event.add("rrule", vRecur(parts))
     for original in sorted(content.cancelled):
-        event.add("exdate", _local(content, "Start", datetime.fromtimestamp(original, UTC)))
+        _add_time(event, "exdate", content, "Start", datetime.fromtimestamp(original, UTC))
 
 
-def _when(content: Content, side: str, proposed: datetime | None) -> date:
-    return _local(content, side, proposed or moment_in(text_of(content, side)))
-
-
-def _local(content: Content, side: str, when: datetime) -> date:
-    zone = zone_in(said(content, f"{side}TimeZone"))
+def _add_time(event: Event, name: str, content: Content, side: str, when: datetime) -> None:
+    """Write a time in the zone of its side, a day for an all-day appointment."""
+    start_zone, zone = (zone_in(said(content, f"{one}TimeZone")) for one in ("Start", side))
     local = when.astimezone(zone)
     if text_of(content, "IsAllDayEvent") == "true":
-        return local.date()
-    return when.astimezone(UTC) if zone is UTC or isinstance(zone, WrittenZone) else local
+        event.add(name, local.date())
+    elif isinstance(zone, WrittenZone):
+        # Only the zone of the start is described.
+        wall = when.astimezone(start_zone if isinstance(start_zone, WrittenZone) else UTC).replace(tzinfo=None)
+        own = isinstance(start_zone, WrittenZone)
+        event.add(name, wall if own else when.astimezone(UTC), parameters={"TZID": _OWN_ZONE} if own else {})
+    else:
+        event.add(name, when.astimezone(UTC) if zone is UTC else local)
 
 
 def _add_attendees(event: Event, content: Content, answer: Answer | None) -> None:

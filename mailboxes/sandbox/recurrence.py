@@ -6,9 +6,10 @@ becomes a rule of RFC 5545, and dateutil reckons that.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any, Final
 
+from dateutil.relativedelta import relativedelta
 from dateutil.rrule import rrule, rrulestr
 from lxml import etree
 
@@ -37,10 +38,10 @@ _MONTHS: Final = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _REGENERATION: Final = {
-    "DailyRegeneration": 1,
-    "WeeklyRegeneration": 7,
-    "MonthlyRegeneration": 30,
-    "YearlyRegeneration": 365,
+    "DailyRegeneration": relativedelta(days=1),
+    "WeeklyRegeneration": relativedelta(weeks=1),
+    "MonthlyRegeneration": relativedelta(months=1),
+    "YearlyRegeneration": relativedelta(years=1),
 }
 MOST_INSTANCES: Final = 999
 
@@ -200,7 +201,7 @@ def next_day(kept: str, day: date, done: date) -> date | None:
     if unit is None:
         after = days_of(kept, time.min).after(datetime.combine(day, time.min))
         return after.date() if after else None
-    return done + timedelta(days=unit * int(_count(pattern, "Interval", 999)))
+    return done + unit * int(_count(pattern, "Interval", 999))
 
 
 def regenerates(kept: str) -> bool:

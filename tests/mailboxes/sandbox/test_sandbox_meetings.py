@@ -3,11 +3,11 @@
 import base64
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from exchangelib import Account, CalendarItem, EWSTimeZone
+from exchangelib import Account, CalendarItem, EWSTimeZone, HTMLBody
 from exchangelib.errors import ErrorCalendarIsCancelledForAccept, ErrorCalendarIsOrganizerForAccept
 from exchangelib.fields import MONDAY
 from exchangelib.items import MeetingCancellation, MeetingRequest, MeetingResponse
@@ -16,6 +16,7 @@ from exchangelib.recurrence import Recurrence, WeeklyPattern
 from mailboxes.sandbox import delivery, statefile
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
+from tests.mailboxes.sandbox.test_sandbox_appointments import CUSTOM
 from tests.mailboxes.sandbox.test_sandbox_cards_and_calendars import calendar
 from tests.mailboxes.sandbox.wire import ANNA, BEN, SERVICE, Ask, mail, over_http
 
@@ -322,3 +323,111 @@ def test_answers_that_make_no_sense_are_refused(store: SandboxStore, ask: Ask, i
     request = f'<m:CreateItem MessageDisposition="SendOnly"><m:Items>{filled}</m:Items></m:CreateItem>'
     assert ask(request, valid=False).codes == [code]
     assert store.departed == []
+
+
+def test_a_series_in_a_zone_of_its_own_keeps_its_hours_on_its_way(store: SandboxStore, account: Open, ask: Ask) -> None:
+    made = ask(
+        '<m:CreateItem SendMeetingInvitations="SendOnlyToAll"><m:Items><t:CalendarItem><t:Subject>x</t:Subject>'
+        "<t:Start>2026-10-19T10:00:00</t:Start><t:End>2026-10-19T11:00:00</t:End><t:RequiredAttendees><t:Attendee><t:Mailbox>"
+        f"<t:EmailAddress>{BEN}</t:EmailAddress></t:Mailbox></t:Attendee></t:RequiredAttendees><t:Recurrence><t:WeeklyRecurrence>"
+        "<t:Interval>1</t:Interval><t:DaysOfWeek>Monday</t:DaysOfWeek></t:WeeklyRecurrence><t:EndDateRecurrence>"
+        "<t:StartDate>2026-10-19</t:StartDate><t:EndDate>2026-11-02</t:EndDate></t:EndDateRecurrence>"
+        f"</t:Recurrence>{CUSTOM}</t:CalendarItem></m:Items></m:CreateItem>"
+    )
+    assert made.codes == ["NoError"]
+    span = (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    view = (
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>AllProperties</t:BaseShape></m:ItemShape>'
+        f'<m:CalendarView StartDate="{span[0]:%Y-%m-%dT%H:%M:%SZ}" EndDate="{span[1]:%Y-%m-%dT%H:%M:%SZ}"/>'
+        '<m:ParentFolderIds><t:DistinguishedFolderId Id="calendar"/></m:ParentFolderIds></m:FindItem>'
+    )
+    starts = ["2026-10-19T07:30:00Z", "2026-10-26T08:30:00Z", "2026-11-02T08:30:00Z"]
+    assert ask(view).texts("t:Start") == ask(view, user=BEN).texts("t:Start") == starts
+
+
+def test_an_all_day_meeting_with_its_own_words_arrives_as_days(account: Open) -> None:
+    anna, ben = account(ANNA), account(BEN)
+    CalendarItem(
+        folder=anna.calendar,
+        subject='Fair "A", B; C',
+        body=HTMLBody("<b>Bring</b> shoes"),
+        is_all_day=True,
+        start=date(2026, 11, 23),
+        end=date(2026, 11, 24),
+        legacy_free_busy_status="Free",
+        optional_attendees=[BEN],
+        importance="High",
+    ).save(send_meeting_invitations="SendOnlyToAll")
+    copy = ben.calendar.all().get()
+    assert (copy.subject, copy.body, copy.is_all_day, copy.start, copy.end, copy.importance) == (
+        'Fair "A", B; C',
+        "<b>Bring</b> shoes",
+        True,
+        date(2026, 11, 23),
+        date(2026, 11, 24),
+        "High",
+    )
+    copy.accept()
+    assert ben.calendar.all().get().legacy_free_busy_status == "Free"
+    assert anna.calendar.all().get().optional_attendees[0].response_type == "Accept"
+
+
+def test_an_answer_can_propose_another_time(store: SandboxStore, account: Open) -> None:
+    anna, ben = account(ANNA), account(BEN)
+    meeting(anna, BEN)
+    later = START + timedelta(hours=3)
+    ben.inbox.all().get().tentatively_accept(proposed_start=later)
+    told = anna.inbox.all().get()
+    assert isinstance(told, MeetingResponse)
+    assert (told.response_type, told.proposed_start, told.proposed_end) == (
+        "Tentative",
+        later,
+        later + timedelta(hours=1),
+    )
+    assert anna.calendar.all().get().start == START, "a proposal changes nothing"
+
+
+@pytest.mark.parametrize("method", ["REQUEST", "CANCEL", "REPLY"])
+def test_messages_about_meetings_nobody_knows_stay_messages(store: SandboxStore, account: Open, method: str) -> None:
+    for lines in (
+        ("UID:lost", "DTSTART:20261124T100000Z", "RECURRENCE-ID:20261124T090000Z"),
+        ("UID:", "DTSTART:20261124T100000Z"),
+        ("UID:x", "SUMMARY:no start"),
+        ("UID:long", "DTSTART:20261124T100000Z", "DTEND:20561124T100000Z"),
+    ):
+        event = calendar(*lines, f"ORGANIZER:mailto:{GUEST}", f"ATTENDEE;PARTSTAT=ACCEPTED:mailto:{ANNA}")
+        raw = mail(Content_Type=f"text/calendar; method={method}", text=event.decode())
+        delivery.arrive(store, GUEST, [ANNA], raw)
+    assert account(ANNA).inbox.all().count() == 4
+    assert account(ANNA).calendar.all().count() == (1 if method == "REQUEST" else 0)
+    assert store.departed == []
+
+
+def test_an_update_of_one_occurrence_is_worked_in_from_outside_too(store: SandboxStore, account: Open) -> None:
+    head = (f"ORGANIZER:mailto:{GUEST}", f"ATTENDEE:mailto:{ANNA}", "UID:s")
+
+    def arrives(method: str, *lines: str) -> None:
+        raw = calendar(*lines, *head).decode()
+        delivery.arrive(store, GUEST, [ANNA], mail(Content_Type=f"text/calendar; method={method}", text=raw))
+
+    arrives("REQUEST", "DTSTART:20261123T100000Z", "DTEND:20261123T110000Z", "SUMMARY:S", "RRULE:FREQ=DAILY;COUNT=4")
+    arrives(
+        "REQUEST", "DTSTART:20261124T150000Z", "DTEND:20261124T160000Z", "SUMMARY:S2", "RECURRENCE-ID:20261124T100000Z"
+    )
+    arrives(
+        "CANCEL", "DTSTART:20261125T100000Z", "DTEND:20261125T110000Z", "SUMMARY:S", "RECURRENCE-ID:20261125T100000Z"
+    )
+    arrives("REQUEST", "DTSTART:20261224T150000Z", "SUMMARY:S3", "RECURRENCE-ID:20261201T100000Z")
+    anna = account(ANNA)
+    shown = anna.calendar.view(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC))
+    assert [(one.start.day, one.start.hour, one.subject, one.is_cancelled) for one in shown] == [
+        (23, 10, "S", False),
+        (24, 15, "S2", False),
+        (25, 10, "Canceled: S", True),
+        (26, 10, "S", False),
+    ]
+    arrives("REQUEST", "DTSTART:20261123T120000Z", "DTEND:20261123T130000Z", "SUMMARY:S", "RRULE:FREQ=DAILY;COUNT=2")
+    assert [
+        one.start.hour
+        for one in anna.calendar.view(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC))
+    ] == [12, 12]
