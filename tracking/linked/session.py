@@ -18,7 +18,7 @@ from mailboxes.provider.errors import ChangedMeanwhile, CursorExpired, ItemGone,
 from mailboxes.provider.port import Change, ChangeKind, ChangePage
 from mailboxes.provider.writing import WholeProvider
 from tracking.apply import Page, Stored, keep_lease, store
-from tracking.failures import GONE
+from tracking.failures import GONE, count_attempt, take_due
 from tracking.linked import links
 from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
 from tracking.linked.records import MODELS, is_past, take, takeable
@@ -32,6 +32,7 @@ from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch
 from tracking.sync.removal import Event
 
 PAGE_ITEMS: Final = 200
+LISTED_AT_ONCE: Final = 1000
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
 # Links that ended by what their owner did in the mailbox, which they can take back there.
@@ -72,6 +73,9 @@ class Session:
         while changed and self.pull(folder):
             if pause():
                 return True
+        if full:
+            self.retry(folder)
+            self.look_for_missing(folder)
         self.push(folder, full=full)
         if self.count.written:
             # Our own changes are read at once: an entry that was never announced would never be announced as gone.
@@ -86,6 +90,43 @@ class Session:
         self.beat()
         page = self._page(folder)
         changes = _last_of_each(page.changes)
+        actions = self._decide(folder, changes)
+        listed = [change.item_id for change in changes if change.kind is not ChangeKind.REMOVED]
+        self._store(Page(folder, actions, {}, page.cursor, page.more, listed))
+        folder.refresh_from_db()
+        return page.more
+
+    def retry(self, folder: Folder) -> None:
+        """Try again what failed and is due. The attempt is counted before it is made."""
+        due = take_due(self.mailbox, [folder], limit=PAGE_ITEMS, now=self.clock())
+        for failure in due:
+            count_attempt(failure, self.clock())
+        if due:
+            changes = [Change(ChangeKind.UPDATED, failure.item_id) for failure in due]
+            self._store(Page(folder, self._decide(folder, changes), {}))
+
+    def look_for_missing(self, folder: Folder) -> None:
+        """Mark linked entries that are not in their folder: one that came and went between two looks was never told of."""
+        there: set[str] = set()
+        offset: int | None = 0
+        while offset is not None:
+            self.beat()
+            part = self.provider.listing(folder.provider_id, offset, LISTED_AT_ONCE)
+            there |= {change.item_id for change in part.changes}
+            offset = part.offset
+        active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at=None)
+        suspects = [link for link in active.exclude(item_id="") if link.item_id not in there]
+        for start in range(0, len(suspects), AT_ONCE):
+            part_of = suspects[start : start + AT_ONCE]
+            answers = self.pairs.read([link.item_id for link in part_of])
+            gone = [link.pk for link, answer in zip(part_of, answers, strict=True) if isinstance(answer, ItemGone)]
+            ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock())
+
+    def _store(self, page: Page) -> None:
+        self._stored(store(page, run=self.run, mailbox=self.mailbox, now=self.clock()))
+
+    def _decide(self, folder: Folder, changes: Sequence[Change]) -> list[Action]:
+        """Return what is to be noted of each changed entry; linked ones are brought into step on the way."""
         linked = links.by_item(self.mailbox, [change.item_id for change in changes])
         items = known_items(folder, [change.item_id for change in changes])
         actions: list[Action] = []
@@ -96,23 +137,16 @@ class Session:
             if change.kind is ChangeKind.REMOVED:
                 actions += self._left(change, link, items.get(change.item_id))
             elif link is not None and link.unlinked_at is None:
-                if change.change_key != link.change_key or link.gone_at is not None:
+                # One that was tracked here and has no decision: the run died before it was noted, and marked.
+                unnoted = link.born_in == Side.EXCHANGE and change.item_id not in items
+                if change.change_key != link.change_key or link.gone_at is not None or unnoted:
                     compare.append(link)
             elif _is_new(change, items.get(change.item_id)) or (link is not None and link.reason == "untracked"):
                 unknown.append(change)
             elif change.item_id in items:
                 actions.append(Touch(change.item_id, change.change_key))
         actions += self._judge(folder, unknown, compare)
-        actions += self._compare(compare)
-        listed = [change.item_id for change in changes if change.kind is not ChangeKind.REMOVED]
-        self._stored(
-            store(
-                Page(folder, actions, {}, page.cursor, page.more, listed),
-                run=self.run, mailbox=self.mailbox, now=self.clock(),
-            )
-        )  # fmt: skip
-        folder.refresh_from_db()
-        return page.more
+        return actions + self._compare(compare)
 
     def _page(self, folder: Folder) -> ChangePage:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from security.models import User
 from tests.tracking.linked.desk import HOMES, Desk, timed_office
 from tracking.linked.compare import CATEGORY
 from tracking.linked.records import MODELS, values_of
-from tracking.models import FieldConflict, ItemLink, LinkState
+from tracking.models import FieldConflict, ItemDecision, ItemFailure, ItemLink, LinkState
 from tracking.sync.codec import encode
 
 pytestmark = pytest.mark.django_db
@@ -186,7 +187,7 @@ class Chaos:
         for _ in range(4):
             LinkState.objects.update(released_at=self.office.now, released_by="marta")
             for desk in self.desks:
-                desk.sync(full=True, later=timedelta(minutes=15))
+                desk.sync(full=True, later=timedelta(days=1, minutes=15))
 
     def check(self) -> None:
         for desk in self.desks:
@@ -213,7 +214,11 @@ class Chaos:
         # Whatever was marked became a record, or was let go of for a reason.
         for item_id, entry in entries.items():
             if CATEGORY in entry.marks.categories:
-                link = ItemLink.objects.get(mailbox=desk.mailbox, stamp=entry.marks.stamp)
+                known = Q(stamp=entry.marks.stamp) | Q(item_id=item_id)
+                link = ItemLink.objects.filter(known, mailbox=desk.mailbox).first()
+                decided = ItemDecision.objects.filter(mailbox=desk.mailbox, item_id=item_id)
+                failed = ItemFailure.objects.filter(mailbox=desk.mailbox, item_id=item_id)
+                assert link is not None, (item_id, entry.marks, decided.values(), failed.values())
                 assert link.item_id == item_id or link.unlinked_at is not None
 
     def check_pair(self, desk: Desk, link: ItemLink, entry: Entry) -> None:
@@ -248,7 +253,10 @@ def _one(seed: int, kind: EntryKind, steps: int, patch: pytest.MonkeyPatch) -> i
         for _ in range(steps):
             chaos.step()
         chaos.settle()
-        chaos.check()
+        try:
+            chaos.check()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, {steps} steps") from error
         transaction.set_rollback(True)
         return chaos.steps
 
