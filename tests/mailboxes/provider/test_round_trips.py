@@ -116,6 +116,38 @@ def values(draw: st.DrawFn, kind: EntryKind) -> dict[Field, Value]:
     return found
 
 
+@st.composite
+def patterns(draw: st.DrawFn) -> dict[Field, Value]:
+    """Draw a series whose first day fits its pattern, and the span of that day: a server moves it there otherwise."""
+    first = draw(st.dates(date(2000, 1, 1), date(2060, 1, 1)))
+    every = draw(st.sampled_from([each for each in Every if each is not Every.REGENERATED]))
+    today, of_month = WEEK[first.weekday()], (first.day - 1) // 7 + 1
+    last = (first + timedelta(days=7)).month != first.month
+    weekdays: tuple[str, ...] = ()
+    if every is Every.WEEK:
+        others = draw(st.sets(st.sampled_from(WEEK), max_size=3))
+        weekdays = tuple(day for day in WEEK if day in {today, *others})
+    elif every in (Every.MONTH_ON_WEEKDAY, Every.YEAR_ON_WEEKDAY):
+        weekdays = (today,)
+    ends = draw(st.sampled_from(["never", "until", "count"]))
+    series = Recurrence(
+        every,
+        first,
+        interval=1 if every in (Every.YEAR, Every.YEAR_ON_WEEKDAY) else draw(st.integers(1, 20)),
+        weekdays=weekdays,
+        index=-1 if weekdays and last and every is not Every.WEEK else min(of_month, 4) if weekdays else 0,
+        until=first + timedelta(days=draw(st.integers(0, 900))) if ends == "until" else None,
+        count=draw(st.integers(1, 99)) if ends == "count" else None,
+        week_starts=draw(st.sampled_from(WEEK)),
+    )
+    if draw(st.booleans()):
+        return {Field.SPAN: Span(first, first + timedelta(days=1)), Field.RECURRENCE: series}
+    zone = draw(st.sampled_from(["Europe/Vienna", "America/New_York", "Asia/Tokyo", "Australia/Sydney"]))
+    start = datetime(first.year, first.month, first.day, draw(st.integers(4, 22)), 30, tzinfo=ZoneInfo(zone))
+    span = Span(start.astimezone(UTC), (start + timedelta(minutes=45)).astimezone(UTC), zone)
+    return {Field.SPAN: span, Field.RECURRENCE: series}
+
+
 def written_and_read(provider: EwsProvider, kind: EntryKind, given_: dict[Field, Value]) -> Entry:
     marks = provider.create_entry(place(provider, kind), kind, given_, stamp="s")
     (found,) = provider.entries([marks.item_id])
@@ -146,6 +178,25 @@ def test_every_value_written_over_another_comes_back_too(provider: EwsProvider, 
         (found,) = provider.entries([marks.item_id])
         assert isinstance(found, Entry)
         assert differences(kind, {**first, **second}, found) == {}
+        provider.delete_entry(marks.item_id)
+
+    check()
+
+
+def test_every_series_comes_back_and_takes_the_place_of_another(provider: EwsProvider) -> None:
+    folder = place(provider, A)
+
+    @settings(max_examples=80, deadline=None, derandomize=True)
+    @given(patterns(), patterns())
+    def check(first: dict[Field, Value], second: dict[Field, Value]) -> None:
+        marks = provider.create_entry(folder, A, first, stamp="s")
+        for given_ in (first, second):
+            if given_ is second:
+                marks = provider.update_entry(marks.item_id, marks.change_key, A, second)
+            (found,) = provider.entries([marks.item_id])
+            assert isinstance(found, Entry)
+            assert differences(A, given_, found) == {}
+            assert (found.recurring, found.exceptions) == (True, ())
         provider.delete_entry(marks.item_id)
 
     check()
