@@ -118,6 +118,9 @@ class Turn:
             log.warning("Run %s of %s was given up by others; leaving it", run.pk, mailbox)
             return
         runs.settle(run, report, self._clock())
+        missing = Reconciliation.objects.filter(mailbox=mailbox, night=night_of(self._clock()), missing__gt=0).count()
+        if missing:
+            log.error("Items are missing in %d folders of %s: its page Repair counts them", missing, mailbox)
 
     def _report(self, run: Run) -> RunReport:
         try:

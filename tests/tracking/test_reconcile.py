@@ -411,3 +411,13 @@ def test_folders_that_are_not_followed_are_not_compared(office, anna):
         FolderRole.INBOX, FolderRole.SENT,
     }  # fmt: skip
     assert Folder.objects.count() > 2
+
+
+def test_what_is_missing_after_a_night_is_in_the_log(office, monkeypatch, caplog):
+    (anna,) = ready(office, "anna")
+    nights.Turn("worker-1", clock=Clock(MIDNIGHT)).work()
+    assert "missing" not in caplog.text
+    lose(office.server.item_ids(anna.address)[0])
+    monkeypatch.setattr(reconcile, "sort_changes", lambda changes, known: Sorted((), (), 0, ()))
+    nights.Turn("worker-1", clock=Clock(MIDNIGHT + timedelta(days=1))).work()
+    assert f"Items are missing in 1 folders of {anna.address}" in caplog.text
