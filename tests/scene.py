@@ -29,12 +29,16 @@ from tracking.models import (
     Case,
     Contact,
     EmailBody,
+    FieldConflict,
     Holder,
     ItemDecision,
     ItemFailure,
+    ItemLink,
     Lead,
+    LinkState,
     Opportunity,
     Participant,
+    Task,
     Thread,
 )
 from tracking.models.activity import Correlation, Direction, RecordKind
@@ -273,6 +277,35 @@ def _mail(scene: Scene) -> None:
             retry_at=now + timedelta(hours=20), quarantined_at=now - timedelta(hours=1),
         )  # fmt: skip
     assert bruno.pk
+    _linked(scene, pau)
+
+
+def _linked(scene: Scene, pau: Contact) -> None:
+    """Keep a contact and some tasks of Anna's in step: one conflict, one value held back, a brake that holds."""
+    now, anna, box = scene.now, scene.people["anna"], scene.box
+    Mailbox.objects.filter(pk=box.pk).update(entries=True)
+    tasks = [Task.objects.create(owner=anna, subject=f"Call {n}", deleted_at=now) for n in range(6)]
+    records: list[tuple[str, int]] = [("contact", pau.pk), *(("task", task.pk) for task in tasks)]
+    links = [
+        ItemLink.objects.create(
+            mailbox=box, kind=kind, record_id=pk, stamp=f"stamp-{kind}-{pk}", item_id=f"entry-{kind}-{pk}",
+            linked_at=now - timedelta(days=9), synced_at=now - timedelta(minutes=7),
+        )
+        for kind, pk in records
+    ]  # fmt: skip
+    ItemLink.objects.filter(pk=links[0].pk).update(withheld={"job_title": "may_not_write", "notes": "too_long"})
+    FieldConflict.objects.create(
+        link=links[0], field="mobile_phone", base="+34 600 000 000", ours="+34 600 111 111", theirs="+34 600 222 222",
+        ours_at=now - timedelta(hours=3), theirs_at=now - timedelta(hours=2), winner="exchange",
+        found_at=now - timedelta(hours=2),
+    )  # fmt: skip
+    brake = [{"link": link.pk, "remedy": "delete_entry", "code": "task_deleted"} for link in links[1:]]
+    for kind in ("appointment", "contact", "task"):
+        held = kind == "task"
+        LinkState.objects.create(
+            mailbox=box, kind=kind, records_seen_at=now, braked_at=now - timedelta(hours=1) if held else None,
+            brake=brake if held else [],
+        )  # fmt: skip
 
 
 def make_thread(

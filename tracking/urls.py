@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tracking import views_mailbox, views_quarantine, views_records, views_repair, views_threads
+from tracking import views_linked, views_mailbox, views_quarantine, views_records, views_repair, views_threads
 
 urlpatterns = [
     path("threads/", views_threads.threads, name="threads"),
@@ -20,6 +20,10 @@ urlpatterns = [
     path("mailboxes/<int:pk>/repair/", views_repair.repair, name="repair"),
     path("mailboxes/<int:pk>/repair/read-again/", views_repair.read_again_preview, name="read_again_preview"),
     path("mailboxes/<int:pk>/repair/read-again/now/", views_repair.read_again, name="read_again"),
+    path("mailboxes/<int:pk>/in-step/", views_linked.in_step, name="in_step"),
+    path("mailboxes/<int:pk>/in-step/switch/", views_linked.switch_entries, name="switch_entries"),
+    path("mailboxes/<int:pk>/in-step/brakes/<int:state>/", views_linked.release_brake, name="release_brake"),
+    path("mailboxes/<int:pk>/in-step/conflicts/<int:conflict>/", views_linked.take_other, name="take_other"),
     path("mailboxes/<int:pk>/sync/", views_mailbox.sync_now, name="sync_now"),
     path("records/", views_records.records, name="records"),
     path("records/<slug:kind>/", views_records.records_of, name="records_of"),

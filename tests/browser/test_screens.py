@@ -34,6 +34,7 @@ def addresses(scene: Scene) -> dict[str, str]:
         "runs": f"{box}runs/",
         "decisions": f"{box}decisions/",
         "failed-items": f"{box}failed-items/",
+        "in-step": f"{box}in-step/",
         "repair": f"{box}repair/",
         "read-again": f"{box}repair/read-again/?what=mailbox",
         "failed-items-discarded": f"{box}failed-items/?show=discarded",

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests import scene as scenes
 from tests.scene import organisation  # noqa: F401 -- a fixture
-from tracking.models import Contact, ItemFailure
+from tracking.models import Contact, FieldConflict, ItemFailure, LinkState
 
 PEOPLE = ("anna", "bruno", "cleo", "dora", "emil", "fina")
 
@@ -34,6 +34,7 @@ class Page:
 
 
 BOX, THREAD, BODY, FILE, RECORD, HIDDEN, FAILED = "box", "thread", "message", "file", "record", "hidden", "failed"
+BRAKE, CONFLICT = "brake", "conflict"
 SEE_BOX = "anna dora fina"
 READ_ANNA = "anna emil fina"
 MATRIX = [
@@ -54,6 +55,10 @@ MATRIX = [
     Page("repair", SEE_BOX, (BOX,)),
     Page("read_again_preview", "anna fina", (BOX,), else_=0, asked="what=mailbox"),
     Page("read_again", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="what=mailbox"),
+    Page("in_step", SEE_BOX, (BOX,)),
+    Page("switch_entries", "fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("release_brake", "anna fina", (BOX, BRAKE), answer=302, else_=0, method="post"),
+    Page("take_other", SEE_BOX, (BOX, CONFLICT), answer=302, method="post"),
     # Dora sees the mailbox but may start nothing.
     Page("sync_now", "anna fina", (BOX,), else_=0, fragment=True),
     Page("sync_now", "anna fina", (BOX,), answer=302, else_=0, method="post"),
@@ -103,6 +108,8 @@ def address(page: Page, scene: scenes.Scene) -> str:
         BODY: first.pk,
         FILE: first.attachments.get(position=0).pk,
         RECORD: Contact.objects.get(last_name="Riera").pk,
+        BRAKE: LinkState.objects.get(mailbox=scene.box, kind="task").pk,
+        CONFLICT: FieldConflict.objects.get(link__mailbox=scene.box).pk,
         FAILED: ItemFailure.objects.filter(mailbox=scene.box).order_by("pk")[0].pk,
     }
     return reverse(page.name, args=[keys.get(arg, arg) for arg in page.args])

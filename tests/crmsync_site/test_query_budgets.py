@@ -20,6 +20,7 @@ BUDGETS = {
     "/mailboxes/{box}/runs/": 9,
     "/mailboxes/{box}/decisions/": 10,
     "/mailboxes/{box}/failed-items/": 10,
+    "/mailboxes/{box}/in-step/": 24,
     "/mailboxes/{box}/repair/": 9,
     "/mailboxes/{box}/repair/read-again/?what=mailbox": 9,
     "/threads/": 9,

@@ -1,0 +1,88 @@
+"""The page of what is kept in step: the channel, the brake, conflicts with both values, what stayed where it was."""
+
+import html
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+
+from mailboxes.models import Mailbox
+from tests import scene as scenes
+from tracking.models import Contact, FieldConflict, ItemLink, LinkState, SyncFilter
+
+
+@pytest.fixture
+def scene(organisation: scenes.Scene, db: None, client: Client) -> scenes.Scene:
+    scene = organisation.copy()
+    client.force_login(scene.person("anna"))
+    return scene
+
+
+def shown(client: Client, scene: scenes.Scene) -> str:
+    answer = client.get(f"/mailboxes/{scene.box.pk}/in-step/")
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def said(answer: Any) -> list[str]:
+    return [str(message) for message in get_messages(answer.wsgi_request)]
+
+
+def test_the_owner_sees_both_values_and_what_was_held_back_and_why(client: Client, scene: scenes.Scene) -> None:
+    page = shown(client, scene)
+    assert "+34 600 111 111" in page
+    assert "+34 600 222 222" in page
+    assert "mobile phone" in page
+    assert "it is too long for the record, and nothing is cut short" in page
+    assert "Call 3" in page
+    assert "delete from the mailbox" in page
+
+
+def test_who_sees_the_mailbox_but_not_the_record_sees_no_value_and_no_name(client: Client, scene: scenes.Scene) -> None:
+    client.force_login(scene.person("dora"))
+    page = shown(client, scene)
+    assert "+34 600" not in page
+    assert "Call 3" not in page
+    assert "a record you may not see" in page
+
+
+def test_the_other_value_of_a_conflict_can_be_had_back_once(client: Client, scene: scenes.Scene) -> None:
+    conflict = FieldConflict.objects.get(link__mailbox=scene.box)
+    address = f"/mailboxes/{scene.box.pk}/in-step/conflicts/{conflict.pk}/"
+    answer = client.post(address)
+    assert said(answer) == ["The other value stands again. The next run brings it to the mailbox."]
+    assert Contact.objects.get(pk=conflict.link.record_id).mobile_phone == "+34 600 111 111"
+    assert "taken back by anna" in shown(client, scene)
+    assert "Nothing was changed" in said(client.post(address))[-1]
+
+
+def test_who_may_not_change_the_record_gets_nothing_back(client: Client, scene: scenes.Scene) -> None:
+    conflict = FieldConflict.objects.get(link__mailbox=scene.box)
+    client.force_login(scene.person("dora"))
+    answer = client.post(f"/mailboxes/{scene.box.pk}/in-step/conflicts/{conflict.pk}/")
+    assert "Nothing was changed" in said(answer)[0]
+    assert FieldConflict.objects.get().undone_at is None
+
+
+def test_a_brake_is_released_by_name_and_everything_is_looked_at_again(client: Client, scene: scenes.Scene) -> None:
+    state = LinkState.objects.get(mailbox=scene.box, kind="task")
+    address = f"/mailboxes/{scene.box.pk}/in-step/brakes/{state.pk}/"
+    client.post(address)
+    state.refresh_from_db()
+    assert state.released_by == "anna"
+    assert Mailbox.objects.get(pk=scene.box.pk).full_pass_at is None
+    LinkState.objects.update(braked_at=None, brake=[])
+    assert said(client.post(address))[-1] == "The brake does not hold any more."
+
+
+def test_s15_an_administrator_switches_the_channel(client: Client, scene: scenes.Scene) -> None:
+    client.force_login(scene.person("fina"))
+    address = f"/mailboxes/{scene.box.pk}/in-step/switch/"
+    client.post(address, {"on": "0"})
+    assert Mailbox.objects.get(pk=scene.box.pk).entries is False
+    assert "Switched off: nothing of them is read or written." in shown(client, scene)
+    client.post(address, {"on": "1"})
+    assert Mailbox.objects.get(pk=scene.box.pk).entries is True
+    assert SyncFilter.objects.filter(mailbox=scene.box).count() == 3
+    assert ItemLink.objects.filter(mailbox=scene.box, unlinked_at=None).count() == 7

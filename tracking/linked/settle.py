@@ -1,0 +1,48 @@
+"""What people decide on linked records: let a brake go, have the other value of a conflict back."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from mailboxes.models import Mailbox
+from mailboxes.provider.entries import EntryKind, Field
+from security.access import visible
+from security.models import User
+from tracking.linked.records import MODELS, rights_of, take, takeable
+from tracking.models import FieldConflict, LinkState
+from tracking.sync.codec import decode
+from tracking.sync.merge import Side
+
+
+class NotPossible(Exception):
+    """What was asked for cannot be done any more, or not by this person."""
+
+
+def release_brake(state: LinkState, *, by: str, now: datetime) -> None:
+    """Let the next run delete what it would. Raises `NotPossible` when no brake holds."""
+    held = LinkState.objects.filter(pk=state.pk, braked_at__isnull=False)
+    if not held.update(released_at=now, released_by=by):
+        raise NotPossible
+    # Everything is looked at again, so that what is deleted is what would be deleted now.
+    Mailbox.objects.filter(pk=state.mailbox_id).update(due_at=now, full_pass_at=None)
+
+
+def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:
+    """Write the value that gave way into the record again; the next run brings it to the mailbox.
+
+    Raises `NotPossible` when the record is gone, may not be changed by this person, cannot hold the value, or the
+    conflict was settled before.
+    """
+    kind, name = EntryKind(conflict.link.kind), Field(conflict.field)
+    other = decode(kind, name, conflict.ours if conflict.winner == Side.EXCHANGE else conflict.theirs)
+    with transaction.atomic():
+        record = visible(by, MODELS[kind]).select_for_update().filter(pk=conflict.link.record_id).first()
+        if record is None or name in rights_of(record, by).unwritable:
+            raise NotPossible
+        if name not in takeable(kind, {name: other}, by).values:
+            raise NotPossible
+        open_one = FieldConflict.objects.filter(pk=conflict.pk, undone_at=None)
+        if not open_one.update(undone_at=now, undone_by=by.get_username()):
+            raise NotPossible
+        take(record, {name: other}, by)
+    Mailbox.objects.filter(pk=conflict.link.mailbox_id).update(due_at=now)

@@ -1,0 +1,92 @@
+"""Fields, values, reasons and remedies of linked records in words."""
+
+from datetime import date, datetime
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mailboxes.provider.entries import (
+    Attendee,
+    EntryKind,
+    Field,
+    FullName,
+    PostalAddress,
+    Recurrence,
+    Span,
+    Value,
+)
+from tracking.linked.records import MODELS
+from tracking.sync.codec import decode
+from tracking.sync.merge import Withheld
+from tracking.sync.removal import Remedy
+
+# Fields that are no single column; the others are called as their column is.
+_FIELDS = {
+    Field.NAME: gettext_lazy("name"),
+    Field.COMPANY: gettext_lazy("company"),
+    Field.BODY: gettext_lazy("description"),
+    Field.SPAN: gettext_lazy("time"),
+    Field.ORGANIZER: gettext_lazy("organiser"),
+    Field.REQUIRED: gettext_lazy("required attendees"),
+    Field.OPTIONAL: gettext_lazy("optional attendees"),
+    Field.RECURRENCE: gettext_lazy("series"),
+    Field.REGARDING: gettext_lazy("regarding"),
+}
+REASONS = {
+    Withheld.DIRECTION: gettext_lazy("the sync profile does not let it flow this way"),
+    Withheld.MAY_NOT_READ: gettext_lazy("the owner may not read this field, so it does not leave"),
+    Withheld.MAY_NOT_WRITE: gettext_lazy("the owner may not change this field, so their own text stays in the mailbox"),
+    Withheld.NOT_ORGANIZER: gettext_lazy("only the organiser of a meeting changes it"),
+    Withheld.TOO_LONG: gettext_lazy("it is too long for the record, and nothing is cut short"),
+    Withheld.NO_SUCH_RECORD: gettext_lazy("no account, or more than one, has this name"),
+    Withheld.NAME_ONLY: gettext_lazy("in the mailbox it is a name only"),
+    Withheld.NOT_EMPTY: gettext_lazy("an appointment needs a time"),
+}
+REMEDIES = {
+    Remedy.UNLINK: gettext_lazy("unlink"),
+    Remedy.DELETE_ENTRY: gettext_lazy("delete from the mailbox"),
+    Remedy.DELETE_RECORD: gettext_lazy("delete the record"),
+}
+
+
+def field_name(kind: EntryKind, name: str) -> str:
+    """Return what a field is called."""
+    field = Field(name)
+    if field in _FIELDS:
+        return str(_FIELDS[field])
+    column: Any = MODELS[kind]._meta.get_field(field.value)
+    return str(column.verbose_name)
+
+
+def value(kind: EntryKind, name: str, data: Any) -> str:
+    """Return a stored value in words; "" for none."""
+    return _said(decode(kind, Field(name), data))
+
+
+def _said(said: Value) -> str:
+    match said:
+        case None:
+            return ""
+        case Span(start, end):
+            return f"{_said(start)} – {_said(end)}"
+        case datetime():
+            return date_format(localtime(said), "SHORT_DATETIME_FORMAT")
+        case date():
+            return date_format(said, "SHORT_DATE_FORMAT")
+        case Recurrence():
+            return _("a series")
+    return _of_parts(said)
+
+
+def _of_parts(said: Value) -> str:
+    match said:
+        case FullName(first, middle, last):
+            return " ".join(part for part in (first, middle, last) if part)
+        case PostalAddress(street, city, region, postal_code, country):
+            return ", ".join(part for part in (street, postal_code, city, region, country) if part)
+        case tuple():
+            return ", ".join(each.email if isinstance(each, Attendee) else str(each) for each in said)
+    return str(said)
