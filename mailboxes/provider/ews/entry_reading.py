@@ -27,7 +27,7 @@ from mailboxes.provider.entries import (
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.ews import spans
 from mailboxes.provider.ews.answers import extended_of, moment
-from mailboxes.provider.ews.entry_parts import (
+from mailboxes.provider.ews.entry_fields import (
     ADDRESS_LINES,
     ADDRESSES,
     DAYS,

@@ -11,7 +11,8 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from mailboxes.provider.entries import EntryKind
-from mailboxes.provider.ews.entry_parts import ELEMENTS, Part, note_path, ordered, updates, utc_text
+from mailboxes.provider.ews.entry_fields import ELEMENTS, note_path
+from mailboxes.provider.ews.entry_parts import Part, ordered, updates, utc_text
 from mailboxes.provider.ews.operations import STAMP, STAMP_NAME, folder_id
 from mailboxes.provider.port import Address
 from mailboxes.provider.text import clean
