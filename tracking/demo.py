@@ -5,7 +5,7 @@ there already is left as it is.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import Group, Permission
 
@@ -16,7 +16,8 @@ from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track
 from security import egress, privileges
 from security.models import User
-from tracking.models import Account, Case, Contact, Lead, Opportunity
+from tracking.linked import channel
+from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, Task
 
 SERVER = "Sandbox Exchange"
 PROFILE = "Turia Instruments"
@@ -49,6 +50,7 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
         )
         Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
     _records(users)
+    _planned(users["marta"], now)
     return [
         SignIn(box.owner, box.name, box.address, box.tracking)
         for box in cast.mailboxes
@@ -110,3 +112,25 @@ def _records(users: dict[str, User]) -> None:
         Opportunity.objects.create(name=sale.title, account=accounts.get(sale.account), owner=users[sale.owner])
     for case in cast.cases:
         Case.objects.create(title=case.title, account=accounts.get(case.account), owner=users[case.owner])
+
+
+def _planned(owner: User, now: datetime) -> None:
+    """Plan a visit and two things to do for one person, and keep them in step with their mailbox."""
+    mailbox = Mailbox.objects.filter(owner=owner).order_by("pk").first()
+    if mailbox is None or Task.objects.exists() or Appointment.objects.exists():
+        return
+    begins = (now + timedelta(days=3)).replace(hour=9, minute=0, second=0, microsecond=0)
+    visit = Appointment.objects.create(
+        owner=owner, subject="Visit about the flow meters", location="Their works, gate 2", zone="Europe/Madrid",
+        starts_at=begins, ends_at=begins + timedelta(hours=1),
+    )  # fmt: skip
+    customer = next(person for person in cast.people if person.kind == "contact")
+    Attendance.objects.create(
+        appointment=visit, role=Attendance.Role.REQUIRED, email=customer.address, name=customer.name
+    )
+    Task.objects.create(owner=owner, subject="Send the drawings", due_date=begins.date())
+    Task.objects.create(
+        owner=owner, kind=Task.Kind.PHONE_CALL, subject=f"Call {customer.name} back", due_date=now.date(),
+        importance="High", description="About the delivery in two parts.",
+    )  # fmt: skip
+    channel.switch(mailbox, on=True, by="demo", now=now)

@@ -12,7 +12,7 @@ from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
 from security.commands import Failed, WrongUse
 from security.models import User
-from tracking.models import Account, Case, Contact, Lead, Opportunity
+from tracking.models import Account, Appointment, Case, Contact, Lead, Opportunity, Task
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +55,11 @@ def test_the_demo_is_made_once_with_people_mailboxes_and_records():
     assert User.objects.get(username="marta").check_password(first["password"])
     for model in (Account, Contact, Lead, Opportunity, Case):
         assert model.objects.exists()
+    # Marta has something planned, once, and it is kept in step with her mailbox.
+    in_step = Mailbox.objects.get(entries=True)
+    assert in_step.owner.username == "marta"
+    assert Task.objects.filter(owner=in_step.owner).count() == 2
+    assert Appointment.objects.get(owner=in_step.owner).attendees.get().role == "required"
 
 
 def test_a_sandbox_without_the_demo_is_refused():
