@@ -42,7 +42,15 @@ def codes_in_source() -> set[str]:
 
 def test_every_code_has_a_row() -> None:
     used = codes_in_source()
-    assert {"internal_error", "disk_full", "worker_lost", "late_start", "attachment_is_link", "secret_missing", "kills_worker"} <= used
+    assert {
+        "internal_error",
+        "disk_full",
+        "worker_lost",
+        "late_start",
+        "attachment_is_link",
+        "secret_missing",
+        "kills_worker",
+    } <= used
     assert used - set(ENTRIES) == set()
 
 
