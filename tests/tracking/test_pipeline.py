@@ -536,7 +536,11 @@ def test_attachments_that_cannot_be_had_are_named_and_lose_nothing_else(office):
     )
     office.server.fail_item(item, ItemUnreadable(code="item_corrupt"), methods=["attachments"])
     office.sync(anna)
-    assert list(Attachment.objects.values_list("missing", flat=True)) == ["attachment_is_link", "item_corrupt", "item_corrupt"]
+    assert list(Attachment.objects.values_list("missing", flat=True)) == [
+        "attachment_is_link",
+        "item_corrupt",
+        "item_corrupt",
+    ]
 
 
 def test_a_message_that_moves_while_its_attachments_are_read_keeps_them(office):

@@ -119,3 +119,18 @@ def test_a_task_that_cannot_be_read_stays_set_aside_and_is_tried_when_its_folder
     ask(office, "reinitialise", anna, "--cursor", "tasks", "--yes")
     assert ItemFailure.objects.get().resolved_at
     assert Task.objects.filter(subject="Broken").exists()
+
+
+def test_the_command_leaves_a_task_to_the_next_run_and_says_so(office, anna):
+    bad = task(office, anna, "Broken", categories=(CATEGORY,))
+    office.server.fail_item(bad, ItemUnreadable(), methods=("marks", "entries"))
+    office.now += timedelta(minutes=5)
+    office.sync(anna)
+    office.server.heal()
+    office.now += timedelta(minutes=5)
+    said = StringIO()
+    call_command("quarantine", anna.address, "--retry", "all", "--json", stdout=StringIO(), stderr=said)
+    assert "1 of 1 belong to a calendar, contacts or tasks" in said.getvalue()
+    office.sync(anna)
+    assert Task.objects.filter(subject="Broken").exists()
+    assert ItemFailure.objects.get().resolved_at

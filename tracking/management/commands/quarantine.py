@@ -73,6 +73,9 @@ class Command(JsonCommand):
         if not due:
             self.note("There is nothing to try again.")
             return
+        left = sum(failure.folder.in_step for failure in due)
+        if left:
+            self.note(f"{left} of {len(due)} belong to a calendar, contacts or tasks: the next run tries them.")
         try:
             with leases.shown_alive():
                 _run, report = beside(
