@@ -89,16 +89,17 @@ class Pairs:
         return self.provider.entries(item_ids)
 
     def _settle(self, link: ItemLink, record: Owned, entry: Entry) -> None:
-        """Compare; somebody who writes at the same moment makes us look again, never overwrite."""
+        """Compare; somebody who writes at the same moment, on either side, makes us look again, never overwrite."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._settle_once(link, record, entry)
             except ChangedMeanwhile:
                 again = self.read([link.item_id])[0]
-                if attempt == _ATTEMPTS or isinstance(again, ItemUnreadable):
-                    # The change that came between is announced by the server: it is compared then.
+                record_again = links.records_by_id(self.kind, [link.record_id], self.owner).get(link.record_id)
+                if attempt == _ATTEMPTS or isinstance(again, ItemUnreadable) or record_again is None:
+                    # What came between is found by the next run, on whichever side it was.
                     return
-                entry = again
+                entry, record = again, record_again
             else:
                 return
 
@@ -118,6 +119,8 @@ class Pairs:
             marks = self.mark(link, entry)
         with transaction.atomic():
             keep_lease(self.run, self.clock())
+            if not links.is_unchanged(record):
+                raise ChangedMeanwhile
             if merged.to_crm:
                 take(record, merged.to_crm, self.owner)
                 self.count.taken += 1

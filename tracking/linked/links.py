@@ -59,6 +59,12 @@ def records_by_id(kind: EntryKind, ids: Iterable[int], owner: User) -> dict[int,
     return {record.pk: record for record in found}
 
 
+def is_unchanged(record: Owned) -> bool:
+    """Lock a record's row for this transaction and tell whether it still is what was read."""
+    rows = type(record)._default_manager.select_for_update().filter(pk=record.pk).values_list("modified_at")
+    return list(rows) == [(record.modified_at,)]
+
+
 def new_link(
     mailbox: Mailbox, kind: EntryKind, record_id: int, *, born_in: Side, folder: Folder, now: datetime
 ) -> ItemLink:

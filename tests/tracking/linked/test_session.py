@@ -207,6 +207,29 @@ def test_somebody_who_writes_at_the_same_moment_is_not_overwritten(at):
     assert (task.subject, task.description) == ("Call Kim", "new")
 
 
+def test_a_colleague_who_changes_the_record_at_the_same_moment_loses_nothing(at):
+    desk = at(TASK)
+    task = desk.record(subject="Call", description="old")
+    desk.sync()
+    task.refresh_from_db()
+    task.subject = "Call Kim"
+    task.save()
+    desk.server.change_entry(desk.link().item_id, {Field.BODY: "new"})
+
+    def colleague():
+        desk.now += timedelta(seconds=1)
+        Task.objects.filter(pk=task.pk).update(due_date=date(2026, 3, 9), modified_at=desk.now)
+
+    desk.server.before("update_entry", colleague)
+    desk.sync()
+    task.refresh_from_db()
+    assert (task.subject, task.description, task.due_date) == ("Call Kim", "new", date(2026, 3, 9))
+    desk.sync()
+    (entry,) = desk.there()
+    assert (entry.values[Field.SUBJECT], entry.values[Field.DUE]) == ("Call Kim", date(2026, 3, 9))
+    assert not FieldConflict.objects.exists()
+
+
 def test_an_entry_that_moves_and_comes_back_is_the_same(at):
     desk = at(TASK)
     desk.record(subject="Call")
