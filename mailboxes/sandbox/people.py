@@ -56,6 +56,9 @@ _FILED: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 }
 
 
+MAPPINGS: Final = ("None", *_FILED)
+
+
 def _joined(between: str, *parts: str) -> str:
     return between.join(part for part in parts if part)
 

@@ -13,6 +13,7 @@ from dateutil.relativedelta import relativedelta
 from dateutil.rrule import rrule, rrulestr
 from lxml import etree
 
+from mailboxes.sandbox import grammar
 from mailboxes.sandbox.xmltext import T, children, local_name, parse_fragment, raw_leaf
 
 _DAYS: Final = {
@@ -24,6 +25,7 @@ _DAYS: Final = {
     "SA": "Saturday",
     "SU": "Sunday",
 }
+_RANGES: Final = ("NoEndRecurrence", "EndDateRecurrence", "NumberedRecurrence")
 _CODES: Final = {name: code for code, name in _DAYS.items()}
 # Words for sets of days, which the protocol has for "the first working day" and the like.
 _SETS: Final = {
@@ -138,7 +140,9 @@ def rule_of(kept: str) -> dict[str, list[str]]:
         return {"FREQ": ["DAILY"], "INTERVAL": [interval]}
     if kind == "WeeklyRecurrence":
         first = pattern.findtext(f"{T}FirstDayOfWeek")
-        begin = {"WKST": [_CODES.get(first, "MO")]} if first else {}
+        if first is not None and first not in _CODES:
+            raise BadRecurrence(f"no day {first!r}")
+        begin = {"WKST": [_CODES[first]]} if first else {}
         return {"FREQ": ["WEEKLY"], "INTERVAL": [interval], "BYDAY": _week_days(pattern)} | begin
     monthly = {"FREQ": ["MONTHLY"], "INTERVAL": [interval]}
     if kind.endswith("YearlyRecurrence"):
@@ -154,7 +158,7 @@ def rule_of(kept: str) -> dict[str, list[str]]:
     if kind in ("RelativeMonthlyRecurrence", "RelativeYearlyRecurrence"):
         number = _NUMBERS.get(pattern.findtext(f"{T}DayOfWeekIndex") or "")
         days = _week_days(pattern)
-        if number is None:
+        if number is None or len((pattern.findtext(f"{T}DaysOfWeek") or "").split()) != 1:
             raise BadRecurrence("no such DayOfWeekIndex")
         return monthly | ({"BYDAY": [number + days[0]]} if len(days) == 1 else {"BYDAY": days, "BYSETPOS": [number]})
     raise BadRecurrence(f"no pattern {kind}")
@@ -233,6 +237,9 @@ def _parts(kept: str) -> tuple[etree._Element, etree._Element]:
     parts = children(parse_fragment(kept))
     if len(parts) != 2:
         raise BadRecurrence("a recurrence is a pattern and a range")
+    wrong = grammar.problem(parts[0]) or grammar.problem(parts[1])
+    if wrong or local_name(parts[1]) not in _RANGES:
+        raise BadRecurrence(wrong or "a recurrence ends with a range")
     return parts[0], parts[1]
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.sandbox import appointments, compose, people, todo, zones
+from mailboxes.sandbox import appointments, compose, grammar, people, todo, zones
 from mailboxes.sandbox.compose import people_in
 from mailboxes.sandbox.contents import attachments_of, said, text_of
 from mailboxes.sandbox.extended import BadExtendedField, ExtendedField, read_property
@@ -56,10 +56,13 @@ _WORDS: Final = {
     "Importance": {"Low", "Normal", "High"},
     "Sensitivity": {"Normal", "Personal", "Private", "Confidential"},
     "Status": {"NotStarted", "InProgress", "Completed", "WaitingOnOthers", "Deferred"},
+    "PostalAddressIndex": {"None", "Business", "Home", "Other"},
+    "FileAsMapping": set(people.MAPPINGS),
     "LegacyFreeBusyStatus": {"Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData"},
 }
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_NUMBERS: Final = frozenset(("PercentComplete", "ActualWork", "TotalWork", "ReminderMinutesBeforeStart"))
+_WHOLE: Final = frozenset(("ActualWork", "TotalWork", "ReminderMinutesBeforeStart"))
+_LARGEST: Final = 2**31
 MESSAGE_KINDS: Final = frozenset(
     ("Message", "MeetingMessage", "MeetingRequest", "MeetingResponse", "MeetingCancellation", "PostItem", "Item")
 )
@@ -131,14 +134,7 @@ def _extended(element: etree._Element) -> tuple[ExtendedField, str]:
 def _kept(name: str, element: etree._Element, zone: tzinfo) -> str:
     text = (element.text or "").strip()
     if name in _MOMENTS or name in _DAYS:
-        try:
-            when = datetime.fromisoformat(text)
-            if name in _DAYS:  # the day it is for the client, whatever the clock says
-                day = (when.astimezone(zone) if when.tzinfo and zone is not UTC else when).date()
-                when = datetime(day.year, day.month, day.day, tzinfo=UTC)
-            return moment(name, int((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()))
-        except (ValueError, OverflowError):
-            raise _invalid(name, text) from None
+        return _time(name, text, zone)
     if name in _ZONES:
         try:
             return zones.definition(element, name)
@@ -148,9 +144,32 @@ def _kept(name: str, element: etree._Element, zone: tzinfo) -> str:
         if text not in ("true", "false", "1", "0"):
             raise _invalid(name, text)
         return boolean(name, text in ("true", "1"))
-    if (name in _WORDS and text not in _WORDS[name]) or (name in _NUMBERS and not _NUMBER.fullmatch(text)):
+    wrong = grammar.problem(element) if name in grammar.COMPOUND else ""
+    if wrong:
+        raise Fault("ErrorSchemaValidation", f"The request failed schema validation: {wrong}.")
+    if not _fits(name, text):
         raise _invalid(name, text)
     return fragment(element)
+
+
+def _time(name: str, text: str, zone: tzinfo) -> str:
+    try:
+        when = datetime.fromisoformat(text)
+        if name in _DAYS:  # the day it is for the client, whatever the clock says
+            day = (when.astimezone(zone) if when.tzinfo and zone is not UTC else when).date()
+            when = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return moment(name, int((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()))
+    except (ValueError, OverflowError):
+        raise _invalid(name, text) from None
+
+
+def _fits(name: str, text: str) -> bool:
+    """Say whether a text is one of the words, or a number, that a property can have."""
+    if name in _WHOLE:
+        return bool(_NUMBER.fullmatch(text)) and "." not in text and abs(int(text)) < _LARGEST
+    if name == "PercentComplete":
+        return bool(_NUMBER.fullmatch(text)) and 0 <= float(text) <= 100
+    return name not in _WORDS or text in _WORDS[name]
 
 
 def _invalid(name: str, text: str) -> Fault:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 from tzlocal.windows_tz import tz_win, win_tz
 
+from mailboxes.sandbox import grammar
 from mailboxes.sandbox.xmltext import T, children, escape, fragment, local_name, parse_fragment
 
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -102,6 +103,9 @@ class WrittenZone(tzinfo):
 def definition(element: etree._Element, name: str) -> str:
     """Return a t:TimeZoneDefinition, t:StartTimeZone, … as the fragment to keep, named `name`. Raises BadZone."""
     zone_of(element)
+    wrong = grammar.problem(element)
+    if wrong:
+        raise BadZone(wrong)
     inner = "".join(map(fragment, children(element)))
     attributes = "".join(f' {key}="{escape(element.get(key, ""))}"' for key in ("Id", "Name") if element.get(key))
     return f"<t:{name}{attributes}>{inner}</t:{name}>" if inner else f"<t:{name}{attributes}/>"
