@@ -36,7 +36,7 @@ _INSIDE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Periods": ("Period+",),
     "Period": (),
-    "TransitionsGroups": ("TransitionsGroup*",),
+    "TransitionsGroups": ("TransitionsGroup+",),
     **dict.fromkeys(
         ("TransitionsGroup", "Transitions"),
         ("Transition|AbsoluteDateTransition|RecurringDayTransition|RecurringDateTransition+",),

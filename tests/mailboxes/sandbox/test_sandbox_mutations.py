@@ -139,7 +139,7 @@ def put(server: SandboxServer, operation: str) -> Reply:
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutations=MUTATIONS)
 def test_no_request_breaks_the_server_and_what_it_keeps_is_valid(name: str, mutations: list[Mutation]) -> None:
     store = SandboxStore()
