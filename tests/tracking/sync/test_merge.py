@@ -22,7 +22,7 @@ def one(
     *,
     direction: Direction = Direction.BOTH,
     theirs_newer: bool = True,
-    **rights: frozenset[Field],
+    rights: Rights = Rights(),  # noqa: B008 -- frozen, and nobody writes into it
 ) -> Merge:
     """Merge a task of which only the subject matters."""
     return merge(
@@ -31,7 +31,7 @@ def one(
         Version({SUBJECT: ours}, NOON),
         Version({SUBJECT: theirs}, NOON + timedelta(minutes=1 if theirs_newer else -1)),
         directions={SUBJECT: direction},
-        rights=Rights(**rights),
+        rights=rights,
     )
 
 
@@ -85,31 +85,33 @@ def test_a_field_that_does_not_flow_is_not_even_mentioned():
 
 
 def test_s13_what_the_owner_may_not_read_never_leaves():
-    merged = one("old", "secret", "old", unreadable=frozenset({SUBJECT}))
+    merged = one("old", "secret", "old", rights=Rights(unreadable=frozenset({SUBJECT})))
     assert merged.nothing
     assert merged.withheld == {SUBJECT: Withheld.MAY_NOT_READ}
 
 
 def test_s13_what_the_owner_may_not_write_is_left_alone_and_said():
-    merged = one("old", "old", "my own words", unwritable=frozenset({SUBJECT}))
+    merged = one("old", "old", "my own words", rights=Rights(unwritable=frozenset({SUBJECT})))
     assert merged.nothing
     assert merged.withheld == {SUBJECT: Withheld.MAY_NOT_WRITE}
 
 
 def test_a_value_that_gives_way_to_one_that_may_flow_is_kept():
-    merged = one("old", "new", "my own words", unwritable=frozenset({SUBJECT}))
+    merged = one("old", "new", "my own words", rights=Rights(unwritable=frozenset({SUBJECT})))
     assert merged.to_exchange == {SUBJECT: "new"}
     assert [conflict.theirs for conflict in merged.conflicts] == ["my own words"]
-    merged = one("old", "changed by a colleague", "new", unreadable=frozenset({SUBJECT}), theirs_newer=False)
+    merged = one(
+        "old", "changed by a colleague", "new", rights=Rights(unreadable=frozenset({SUBJECT})), theirs_newer=False
+    )
     assert merged.to_crm == {SUBJECT: "new"}
     assert [conflict.ours for conflict in merged.conflicts] == ["changed by a colleague"]
 
 
 def test_what_only_the_organizer_may_change_is_not_written_to_an_invitation():
-    merged = one("old", "new", "old", fixed=frozenset({SUBJECT}))
+    merged = one("old", "new", "old", rights=Rights(fixed=frozenset({SUBJECT})))
     assert merged.nothing
     assert merged.withheld == {SUBJECT: Withheld.NOT_ORGANIZER}
-    assert one("old", "old", "moved", fixed=frozenset({SUBJECT})).to_crm == {SUBJECT: "moved"}
+    assert one("old", "old", "moved", rights=Rights(fixed=frozenset({SUBJECT}))).to_crm == {SUBJECT: "moved"}
 
 
 @pytest.mark.parametrize(
