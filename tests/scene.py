@@ -284,6 +284,7 @@ def _linked(scene: Scene, pau: Contact) -> None:
     """Keep a contact and some tasks of Anna's in step: one conflict, one value held back, a brake that holds."""
     now, anna, box = scene.now, scene.people["anna"], scene.box
     Mailbox.objects.filter(pk=box.pk).update(entries=True)
+    Contact.objects.filter(pk=pau.pk).update(mobile_phone="+34 600 222 222")
     tasks = [Task.objects.create(owner=anna, subject=f"Call {n}", deleted_at=now) for n in range(6)]
     records: list[tuple[str, int]] = [("contact", pau.pk), *(("task", task.pk) for task in tasks)]
     links = [

@@ -17,7 +17,6 @@ from tracking.linked.records import MODELS, rights_of
 from tracking.models import FieldConflict, ItemLink, LinkState
 from tracking.models.link import LinkedKind
 from tracking.models.record import Owned
-from tracking.sync.merge import Withheld
 from tracking.sync.removal import Remedy
 
 CONFLICTS_SHOWN = 50
@@ -154,7 +153,7 @@ def held_back(person: User, mailbox: Mailbox) -> list[HeldBack]:
         mine = [link for link in links if link.kind == kind]
         seen = _names(person, kind, (link.record_id for link in mine))
         rows += [
-            HeldBack(str(seen[link.record_id]), words.field_name(kind, name), str(words.REASONS[Withheld(reason)]))
+            HeldBack(str(seen[link.record_id]), words.field_name(kind, name), words.why(reason))
             for link in mine
             if link.record_id in seen
             for name, reason in link.withheld.items()

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from mailboxes.models import Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value
-from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable
+from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, WriteRefused
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
 from tracking.apply import keep_lease
@@ -27,6 +27,8 @@ from tracking.sync.merge import Merge, Side, Version, merge
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 # What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
 CATEGORY: Final = "Tracked in CRM"
+# Stands in `ItemLink.withheld` for all fields of an entry that the server refused to take.
+WHOLE: Final = "*"
 # Entries read in one request, which a slow server must not make outlast the lease.
 AT_ONCE = 50
 # Times that an entry is read again because somebody changed it while it was being compared.
@@ -38,6 +40,13 @@ Clock = Callable[[], datetime]
 def is_marked(marks: Marks) -> bool:
     """Tell whether its owner gave an entry the category for tracking."""
     return CATEGORY.lower() in {category.lower() for category in marks.categories}
+
+
+def _not_shared(link: ItemLink, marks: Marks) -> str:
+    """Return why a linked entry is not to be read any more, or ""."""
+    if marks.sensitivity == "Private":
+        return "made_private"
+    return "untracked" if link.born_in == Side.EXCHANGE and not is_marked(marks) else ""
 
 
 @dataclass(slots=True)
@@ -66,20 +75,43 @@ class Pairs:
     clock: Clock
     beat: Callable[[], None]
     count: Count
-    # Links whose owner took the category away again.
-    untracked: list[ItemLink] = field(default_factory=list)
 
     def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
         """Bring pairs whose entry exists into step; return what could not be read, by item id."""
         unread: dict[str, ItemUnreadable] = {}
         for start in range(0, len(pairs), AT_ONCE):
-            part = pairs[start : start + AT_ONCE]
+            part = self._still_shared(pairs[start : start + AT_ONCE], unread)
             for (link, record), entry in zip(part, self.read([link.item_id for link, _record in part]), strict=True):
                 if isinstance(entry, ItemUnreadable):
                     unread[link.item_id] = entry
                 else:
                     self._settle(link, record, entry)
         return unread
+
+    def _still_shared(
+        self, pairs: Sequence[tuple[ItemLink, Owned]], unread: dict[str, ItemUnreadable]
+    ) -> list[tuple[ItemLink, Owned]]:
+        """Look at the marks first: what its owner made private, or took the category from, is unlinked and not read."""
+        if not pairs:
+            return []
+        self.beat()
+        shared = []
+        for (link, record), marks in zip(
+            pairs, self.provider.marks([link.item_id for link, _record in pairs]), strict=True
+        ):
+            if isinstance(marks, ItemUnreadable):
+                unread[link.item_id] = marks
+                continue
+            reason = _not_shared(link, marks)
+            if not reason:
+                shared.append((link, record))
+                continue
+            with transaction.atomic():
+                keep_lease(self.run, self.clock())
+                links.note_entry(link, marks)
+                links.end_link(link, reason, self.clock())
+            self.count.unlinked += 1
+        return shared
 
     def read(self, item_ids: Sequence[str]) -> list[Entry | ItemUnreadable]:
         """Return the entries of the items."""
@@ -93,6 +125,9 @@ class Pairs:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._settle_once(link, record, entry)
+            except WriteRefused as error:
+                self._note_refused(link, error)
+                return
             except ChangedMeanwhile:
                 again = self.read([link.item_id])[0]
                 record_again = links.records_by_id(self.kind, [link.record_id], self.owner).get(link.record_id)
@@ -104,11 +139,15 @@ class Pairs:
                 return
 
     def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
-        if link.born_in == Side.EXCHANGE and not is_marked(entry.marks):
-            links.note_entry(link, entry.marks)
-            self.untracked.append(link)
-            return
         merged = self.merged(link, record, entry)
+        if link.born_in == Side.CRM:
+            # Whoever wrote the entry down is its organiser there; who it is in the CRM is the CRM's to say.
+            merged.to_crm.pop(Field.ORGANIZER, None)
+        if merged.conflicts:
+            # Before anything is overwritten: dying after that must not lose the value that gave way.
+            with transaction.atomic():
+                keep_lease(self.run, self.clock())
+                self.count.conflicts += links.note_conflicts(link, merged, run=self.run, now=self.clock())
         marks = entry.marks
         changes = {name: value for name, value in merged.to_exchange.items() if name not in TOLD}
         if changes:
@@ -125,9 +164,14 @@ class Pairs:
                 take(record, merged.to_crm, self.owner)
                 self.count.taken += 1
             links.note_entry(link, replace(marks, uid=entry.marks.uid))
-            links.note_merge(link, merged, record=record, run=self.run, now=self.clock())
-        self.count.conflicts += len(merged.conflicts)
+            links.note_merge(link, merged, record=record, now=self.clock())
         self.count.withheld += len(merged.withheld)
+
+    def _note_refused(self, link: ItemLink, error: WriteRefused) -> None:
+        """The server will not have the record's values: said on the link, tried again when either side changes."""
+        link.withheld = {**link.withheld, WHOLE: error.code}
+        link.save(update_fields=["withheld"])
+        self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
 
     def mark(self, link: ItemLink, entry: Entry) -> Marks:
         """Put our stamp on an entry that lacks it, so that it is known again wherever it moves; return its marks.
@@ -159,10 +203,12 @@ class Pairs:
 
     # -- making one side
 
-    def make_entry(self, link: ItemLink, record: Owned, folder_id: str) -> Marks:
-        """Make the entry of a new link, or find the one that was made before a crash."""
-        self.beat()
-        found = self.provider.find_stamp(folder_id, link.stamp)
+    def make_entry(self, link: ItemLink, record: Owned, folder_id: str, *, again: bool) -> Marks:
+        """Make the entry of a link; `again`: it may have been made before a crash, and is looked for first."""
+        found = None
+        if again:
+            self.beat()
+            found = self.provider.find_stamp(folder_id, link.stamp)
         values = self.outgoing(record)
         if found is None:
             self.beat()
@@ -176,9 +222,10 @@ class Pairs:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             links.note_entry(link, marks)
-            # Found again: what it says is compared at once, against nothing agreed.
-            agreed = values if found is None else {}
-            links.note_merge(link, Merge(base=dict(agreed)), record=record, run=self.run, now=self.clock())
+            links.note_merge(link, Merge(base=dict(values) if found is None else {}), record=record, now=self.clock())
+            if found is not None:
+                # What it says is compared when its change is read, against nothing agreed.
+                ItemLink.objects.filter(pk=link.pk).update(change_key="", record_seen_at=None)
         return marks
 
     def outgoing(self, record: Owned) -> dict[Field, Value]:

@@ -89,27 +89,31 @@ def note_entry(link: ItemLink, marks: Marks, folder: Folder | None = None) -> No
     link.save(update_fields=["item_id", "change_key", "uid", "gone_at", "folder"])
 
 
-def note_merge(link: ItemLink, merged: Merge, *, record: Owned, run: Run, now: datetime) -> None:
-    """Store what both sides agree on now, what stayed where it was, and the conflicts with both values."""
+def note_merge(link: ItemLink, merged: Merge, *, record: Owned, now: datetime) -> None:
+    """Store what both sides agree on now, and what stayed where it was."""
     link.base = encode_all(merged.base)
     link.withheld = {name.value: reason.value for name, reason in merged.withheld.items()}
     link.record_seen_at, link.synced_at = record.modified_at, now
     link.save(update_fields=["base", "withheld", "record_seen_at", "synced_at"])
-    FieldConflict.objects.bulk_create(
-        FieldConflict(
+
+
+def note_conflicts(link: ItemLink, merged: Merge, *, run: Run, now: datetime) -> int:
+    """Store both values of each conflict, once however often the comparison is begun; return how many are new."""
+    made = 0
+    for conflict in merged.conflicts:
+        _row, new = FieldConflict.objects.get_or_create(
             link=link,
-            run=run,
             field=conflict.name,
-            base=encode(conflict.base),
             ours=encode(conflict.ours),
             theirs=encode(conflict.theirs),
             ours_at=conflict.ours_at,
             theirs_at=conflict.theirs_at,
-            winner=conflict.winner,
-            found_at=now,
-        )
-        for conflict in merged.conflicts
-    )
+            defaults={
+                "run": run, "base": encode(conflict.base), "winner": conflict.winner, "found_at": now,
+            },
+        )  # fmt: skip
+        made += new
+    return made
 
 
 def end_link(link: ItemLink, reason: str, now: datetime) -> None:
@@ -136,7 +140,7 @@ SELECT s.kind FROM tracking_linkstate s WHERE s.mailbox_id = %(mailbox)s AND (
     OR EXISTS (
         SELECT 1 FROM tracking_itemlink l
         WHERE l.mailbox_id = s.mailbox_id AND l.kind = s.kind AND l.unlinked_at IS NULL
-        AND (l.item_id = '' OR l.gone_at <= %(gone)s)))
+        AND (l.item_id = '' OR l.gone_at <= %(gone)s AND s.braked_at IS NULL)))
 """
 
 
@@ -149,10 +153,23 @@ def waiting_kinds(mailbox: Mailbox, now: datetime) -> set[EntryKind]:
         return {EntryKind(kind) for (kind,) in cursor.fetchall()}
 
 
+def start_anew(link: ItemLink) -> None:
+    """Take up a link whose entry is gone for good: it gets a new one, under a stamp of its own."""
+    link.unlinked_at, link.reason, link.item_id, link.change_key = None, "", "", ""
+    link.gone_at, link.base, link.stamp = None, {}, uuid4().hex
+    link.save()
+
+
 def by_item(mailbox: Mailbox, item_ids: Iterable[str]) -> dict[str, ItemLink]:
     """Return the links, ended ones too, of these items."""
     found = ItemLink.objects.filter(mailbox=mailbox, item_id__in=list(item_ids))
     return {link.item_id: link for link in found}
+
+
+def by_uid(mailbox: Mailbox, uids: Iterable[str]) -> dict[str, ItemLink]:
+    """Return the links of appointments with these iCalendar UIDs in the mailbox: received ones carry no stamp."""
+    found = ItemLink.objects.filter(mailbox=mailbox, uid__in=[uid for uid in uids if uid])
+    return {link.uid: link for link in found}
 
 
 def by_stamp(stamps: Iterable[str]) -> Mapping[str, ItemLink]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Model
@@ -88,8 +88,14 @@ _READ: Mapping[Type, Callable[[Any, Field], Value]] = {
 
 
 def is_past(record: Owned, now: datetime) -> bool:
-    """Tell whether it is an appointment that is over; a series is taken to go on."""
-    return isinstance(record, Appointment) and record.recurrence is None and _span(record).is_past(now)
+    """Tell whether it is an appointment that is over; a series without a last day is taken to go on."""
+    if not isinstance(record, Appointment):
+        return False
+    if record.recurrence is None:
+        return _span(record).is_past(now)
+    until = recurrence(record.recurrence).until
+    # A day later its last occurrence is over everywhere on earth.
+    return until is not None and until < now.date() - timedelta(days=1)
 
 
 def is_done(record: Owned) -> bool:
@@ -123,7 +129,14 @@ def rights_of(record: Owned, owner: User) -> Rights:
     """Return what `owner` may read and write of a record they may see. Records of others they may only read."""
     fields = frozenset(FIELDS[kind_of(record)])
     mine = record.owner_id is None or record.owner_id == owner.pk
-    return Rights(unwritable=frozenset() if mine else fields)
+    # A record that is named and may not be seen: its name neither leaves nor is replaced.
+    hidden = frozenset(name for name in _OF_RECORDS if name in fields and _names_hidden(record, name, owner))
+    return Rights(unreadable=hidden, unwritable=hidden if mine else fields)
+
+
+def _names_hidden(record: Any, name: Field, owner: User) -> bool:
+    names = record.account_id if name is Field.COMPANY else record.regarding_id
+    return names is not None and _OF_RECORDS[name](record, owner) is None
 
 
 @dataclass(slots=True)
@@ -230,15 +243,11 @@ def _day(value: date | datetime) -> date:
 
 
 def _set_people(record: Appointment, name: Field, people: tuple[Attendee, ...]) -> None:
-    # Each address once, whatever its case and however often it was named.
+    # Each address once, whatever its case and however often it was named; rows that stay keep what else they say.
     named = {each.email.strip().lower(): each for each in people if each.email.strip()}
-    record.attendees.filter(role=_ROLES[name]).exclude(email__in=named).delete()
-    Attendance.objects.bulk_create(
-        [
-            Attendance(appointment=record, role=_ROLES[name], email=email, name=each.name[:400], response=each.response)
-            for email, each in named.items()
-        ],
-        update_conflicts=True,
-        unique_fields=["appointment", "role", "email"],
-        update_fields=["name", "response"],
-    )
+    rows = {row.email.strip().lower(): row for row in record.attendees.filter(role=_ROLES[name])}
+    Attendance.objects.filter(pk__in=[row.pk for email, row in rows.items() if email not in named]).delete()
+    for email, each in named.items():
+        row = rows.get(email) or Attendance(appointment=record, role=_ROLES[name], email=email)
+        row.name, row.response = each.name[:400] or row.name, each.response
+        row.save()

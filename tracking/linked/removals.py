@@ -10,7 +10,7 @@ from django.db import transaction
 
 from mailboxes.models import Run
 from mailboxes.provider.entries import EntryKind, Field
-from mailboxes.provider.errors import ItemUnreadable
+from mailboxes.provider.errors import ItemUnreadable, WriteRefused
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
 from tracking.apply import keep_lease
@@ -46,29 +46,45 @@ class Removals:
         """Note that a pair has come apart; the first cause counts."""
         self._found.setdefault(link.pk, (link, event))
 
-    def carry_out(self, state: LinkState) -> None:
-        """End what is to be ended, delete what is to be deleted, unless the brake holds; then only note what would be."""
+    def carry_out(self, state: LinkState, *, everything: bool) -> None:
+        """End what is to be ended, delete what is to be deleted, unless the brake holds; then only note what would be.
+
+        `everything`: all pairs were looked at, so that what is not found now would not be deleted any more.
+        """
         verdicts = [(link, self._verdict(link, event)) for link, event in self._found.values()]
         self._found.clear()
         deletions = [(link, found) for link, found in verdicts if found.remedy is not Remedy.UNLINK]
         for link, found in verdicts:
             if found.remedy is Remedy.UNLINK:
                 self._end(link, found.code)
-        if self._held(state, deletions):
-            return
+        allowed = self._released(state)
+        waiting = [(link, found) for link, found in deletions if link.pk not in allowed]
+        held = self._hold(state, waiting, everything=everything)
         for link, found in deletions:
-            self._delete(link, found)
+            if link.pk in allowed or not held:
+                self._delete(link, found)
 
-    def _held(self, state: LinkState, deletions: list[tuple[ItemLink, Removal]]) -> bool:
+    def _released(self, state: LinkState) -> set[int]:
+        """Return the links whose deletion a person has looked at and let go, once."""
+        if state.released_at is None:
+            return set()
+        fresh = self.clock() - state.released_at <= RELEASE_HOLDS
+        looked_at = {each["link"] for each in state.brake} if fresh else set()
+        state.released_at, state.brake, state.braked_at = None, [], None
+        state.save(update_fields=["released_at", "brake", "braked_at"])
+        return looked_at
+
+    def _hold(self, state: LinkState, deletions: list[tuple[ItemLink, Removal]], *, everything: bool) -> bool:
+        """Return whether the brake holds these deletions; once it holds, it does until released or nothing is left."""
         linked = ItemLink.objects.filter(mailbox=self.run.mailbox, kind=self.kind, unlinked_at=None).count()
-        now = self.clock()
-        released = state.released_at is not None and now - state.released_at <= RELEASE_HOLDS
-        holds = bool(deletions) and not released and BRAKE.holds(len(deletions), linked)
-        if holds:
-            state.brake = [{"link": link.pk, "remedy": found.remedy, "code": found.code} for link, found in deletions]
-            state.braked_at = state.braked_at or now
+        would = [{"link": link.pk, "remedy": found.remedy, "code": found.code} for link, found in deletions]
+        if state.braked_at is not None and not everything:
+            known = {each["link"] for each in state.brake}
+            state.brake = [*state.brake, *(each for each in would if each["link"] not in known)]
+            holds = True
         else:
-            state.brake, state.braked_at = [], None
+            holds = BRAKE.holds(len(deletions), linked) or (state.braked_at is not None and bool(deletions))
+            state.brake, state.braked_at = (would, state.braked_at or self.clock()) if holds else ([], None)
         state.save(update_fields=["brake", "braked_at"])
         return holds
 
@@ -76,7 +92,7 @@ class Removals:
         record = MODELS[self.kind]._default_manager.filter(pk=link.record_id).first()
         if record is None:
             return Removal(Remedy.UNLINK, "record_vanished")
-        if event is Event.ENTRY_GONE and not self._thrown_away(link):
+        if event is Event.ENTRY_GONE and (link.copied or not self._thrown_away(link)):
             # Not among the deleted items: moved out of sight, or gone for good. Nobody said that the record should go.
             return Removal(Remedy.UNLINK, "entry_vanished")
         done_there, organized = self._there(link) if event is Event.RECORD_DELETED else (False, True)
@@ -112,7 +128,12 @@ class Removals:
     def _delete(self, link: ItemLink, found: Removal) -> None:
         if found.remedy is Remedy.DELETE_ENTRY:
             self.beat()
-            self.provider.delete_entry(link.item_id)
+            try:
+                self.provider.delete_entry(link.item_id)
+            except WriteRefused:
+                # It stays where it is, and the record is gone: there is nothing left to keep in step.
+                self._end(link, "entry_not_deletable")
+                return
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             if found.remedy is Remedy.DELETE_RECORD:

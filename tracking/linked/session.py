@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Marks
 from mailboxes.provider.errors import ChangedMeanwhile, CursorExpired, ItemGone, ItemUnreadable, WriteRefused
 from mailboxes.provider.port import Change, ChangeKind, ChangePage
 from mailboxes.provider.writing import WholeProvider
+from security import privileges
 from tracking.apply import Page, Stored, keep_lease, store
 from tracking.failures import GONE, count_attempt, take_due
 from tracking.linked import links
@@ -35,10 +36,15 @@ PAGE_ITEMS: Final = 200
 LISTED_AT_ONCE: Final = 1000
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
+# Links that ended with the entry in the bin: a record that is had back gets a new one.
+_TOOK_ENTRY_ALONG: Final = frozenset({"appointment_deleted", "contact_deleted", "task_deleted"})
+_OTHER_KIND: Final = "entry_kind"
+# Records looked at between two looks at the clock: each new one is a request.
+PUSHED_AT_ONCE: Final = 25
 # Links that ended by what their owner did in the mailbox, which they can take back there.
 _TOOK_RECORD_ALONG: Final = frozenset({"appointment_gone", "task_gone"})
 _OWNERS_OWN: Final = _TOOK_RECORD_ALONG | {
-    "untracked", "entry_vanished", "contact_gone", "appointment_gone_past", "appointment_gone_completed",
+    "untracked", "made_private", "entry_vanished", "contact_gone", "appointment_gone_past", "appointment_gone_completed",
     "appointment_gone_not_organizer", "appointment_gone_no_right", "task_gone_completed", "task_gone_no_right",
 }  # fmt: skip
 
@@ -64,6 +70,7 @@ class Session:
         self.pairs = Pairs(
             run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count
         )
+        self._revived: set[str] = set()
         self.removals = Removals(run, provider, kind, clock=clock, beat=beat, count=self.count)
 
     def sync(self, folder: Folder, *, changed: bool, full: bool, pause: Callable[[], bool]) -> bool:
@@ -76,12 +83,12 @@ class Session:
         if full:
             self.retry(folder)
             self.look_for_missing(folder)
-        self.push(folder, full=full)
+        more = self.push(folder, full=full, pause=pause)
         if self.count.written:
             # Our own changes are read at once: an entry that was never announced would never be announced as gone.
             while self.pull(folder):
                 pass
-        return False
+        return more
 
     # -- what changed in the mailbox
 
@@ -115,10 +122,11 @@ class Session:
             there |= {change.item_id for change in part.changes}
             offset = part.offset
         active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at=None)
-        suspects = [link for link in active.exclude(item_id="") if link.item_id not in there]
+        suspects = [link for link in active.exclude(item_id="").defer("base") if link.item_id not in there]
         for start in range(0, len(suspects), AT_ONCE):
             part_of = suspects[start : start + AT_ONCE]
-            answers = self.pairs.read([link.item_id for link in part_of])
+            self.beat()
+            answers = self.provider.marks([link.item_id for link in part_of])
             gone = [link.pk for link, answer in zip(part_of, answers, strict=True) if isinstance(answer, ItemGone)]
             ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock())
 
@@ -174,11 +182,15 @@ class Session:
             found = self.provider.marks([change.item_id for change in part])
             readable = [marks for marks in found if isinstance(marks, Marks)]
             stamped = links.by_stamp(marks.stamp for marks in readable)
+            # Received meetings carry no stamp: they are known by their item, or by what the calendar calls them.
+            same = links.by_item(self.mailbox, [marks.item_id for marks in readable])
+            named = links.by_uid(self.mailbox, [marks.uid for marks in readable])
             for change, marks in zip(part, found, strict=True):
                 if isinstance(marks, ItemUnreadable):
                     actions.append(_unreadable(change, marks))
                 else:
-                    actions += self._judge_one(folder, marks, stamped.get(marks.stamp.lower()), compare)
+                    link = stamped.get(marks.stamp.lower()) or same.get(marks.item_id) or named.get(marks.uid)
+                    actions += self._judge_one(folder, marks, link, compare)
         return actions
 
     def _judge_one(self, folder: Folder, marks: Marks, link: ItemLink | None, compare: list[ItemLink]) -> list[Action]:
@@ -192,8 +204,12 @@ class Session:
         """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
         ours = link.mailbox_id == self.mailbox.pk and link.kind == self.kind
         if not ours or (link.unlinked_at is None and link.item_id and link.gone_at is None):
+            # From now on the stamp among the deleted items may be that of a copy.
+            ItemLink.objects.filter(pk=link.pk, mailbox=self.mailbox).update(copied=True)
             return [_refuse(marks, Reason.COPY_OF_LINKED)]
-        if link.reason == "untracked" and not is_marked(marks):
+        if marks.sensitivity == "Private":
+            return [_refuse(marks, Reason.PRIVATE)]
+        if link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE and not is_marked(marks):
             return [_refuse(marks, Reason.NOT_MARKED)]
         if link.unlinked_at is not None and not self._taken_up(link):
             return [_refuse(marks, Reason.LINK_ENDED)]
@@ -208,9 +224,12 @@ class Session:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             if link.reason in _TOOK_RECORD_ALONG:
-                MODELS[self.kind]._default_manager.filter(pk=link.record_id).update(
+                mine = Q(owner=None) | Q(owner=self.owner)
+                MODELS[self.kind]._default_manager.filter(mine, pk=link.record_id).update(
                     deleted_at=None, modified_at=self.clock()
                 )
+            if not links.records_by_id(self.kind, [link.record_id], self.owner):
+                return False
             links.revive(link)
         return True
 
@@ -218,7 +237,7 @@ class Session:
         """Make the record of an entry that its owner marked, with its link, in one transaction."""
         entry = self.pairs.read([marks.item_id])[0]
         if isinstance(entry, ItemUnreadable):
-            return [Fail(marks.item_id, marks.change_key, Reason.UNREADABLE, entry.code, entry.detail)]
+            return [_unreadable(Change(ChangeKind.UPDATED, marks.item_id, marks.change_key), entry)]
         values = {
             name: value
             for name, value in takeable(self.kind, entry.values, self.owner).values.items()
@@ -232,9 +251,9 @@ class Session:
                 self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
             )
             links.note_entry(link, entry.marks)
-            links.note_merge(link, Merge(base=dict(values)), record=record, run=self.run, now=self.clock())
+            links.note_merge(link, Merge(base=dict(values)), record=record, now=self.clock())
         self.count.linked += 1
-        with suppress(ChangedMeanwhile):
+        with suppress(ChangedMeanwhile, WriteRefused):
             # Else it is marked when that change is compared.
             links.note_entry(link, self.pairs.mark(link, entry))
         return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
@@ -255,19 +274,22 @@ class Session:
 
     # -- what changed in the CRM
 
-    def push(self, folder: Folder, *, full: bool) -> None:
-        """Bring records that changed, came or went into step with the mailbox; `full` looks at every linked one."""
+    def push(self, folder: Folder, *, full: bool, pause: Callable[[], bool]) -> bool:
+        """Bring records that changed, came or went into step with the mailbox; `full` looks at every linked one.
+
+        Return whether there is more: what was done stays, and the rest is found again.
+        """
         state, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
         began = self.clock()
         everything = full or state.records_seen_at is None
         since = None if everything or state.records_seen_at is None else state.records_seen_at - links.OVERLAP
         self._unfinished(folder)
-        self._changed_records(folder, since, began)
-        self._end_gone()
-        for link in self.pairs.untracked:
-            self.removals.add(link, Event.UNTRACKED)
-        self.removals.carry_out(state)
+        if self._changed_records(folder, since, began, pause):
+            return True
+        self._end_gone(state, everything=everything)
+        self.removals.carry_out(state, everything=everything)
         LinkState.objects.filter(pk=state.pk).update(records_seen_at=began)
+        return False
 
     def _unfinished(self, folder: Folder) -> None:
         """Make the entries of links whose making was cut short."""
@@ -275,11 +297,13 @@ class Session:
         records = links.records_by_id(self.kind, (link.record_id for link in waiting), self.owner)
         for link in waiting:
             if link.record_id in records:
-                self._make(link, records[link.record_id], folder)
+                self._make(link, records[link.record_id], folder, again=True)
             else:
                 self._end(link, "record_gone_before_entry")
 
-    def _changed_records(self, folder: Folder, since: datetime | None, now: datetime) -> None:
+    def _changed_records(
+        self, folder: Folder, since: datetime | None, now: datetime, pause: Callable[[], bool]
+    ) -> bool:
         flowing = links.flowing_records(self.mailbox, self.kind, now)
         if since is None:
             active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None)
@@ -288,8 +312,11 @@ class Session:
             changed = MODELS[self.kind]._default_manager.filter(modified_at__gte=since)
             found = set(changed.values_list("pk", flat=True))
         ids = sorted(found)
-        for start in range(0, len(ids), PAGE_ITEMS):
-            self._part_of_records(folder, ids[start : start + PAGE_ITEMS], flowing)
+        for start in range(0, len(ids), PUSHED_AT_ONCE):
+            self._part_of_records(folder, ids[start : start + PUSHED_AT_ONCE], flowing)
+            if start + PUSHED_AT_ONCE < len(ids) and self.count.written and pause():
+                return True
+        return False
 
     def _part_of_records(self, folder: Folder, ids: Sequence[int], flowing: QuerySet[Owned]) -> None:
         linked = {
@@ -305,18 +332,22 @@ class Session:
                 if self._to_compare(link, record, flows=record_id in flows) and record is not None:
                     pairs.append((link, record))
             elif record is not None and record_id in flows and not is_past(record, self.clock()):
-                self._make(self._new_link(record, folder), record, folder)
-        for item_id in self.pairs.compare(pairs):
-            # Announced by the server if it is read out again; gone ones are dealt with after a while.
-            ItemLink.objects.filter(mailbox=self.mailbox, item_id=item_id, gone_at=None).update(gone_at=self.clock())
+                self._make(self._new_link(record, folder), record, folder, again=False)
+        came_back = {link.item_id for link, _record in pairs if link.item_id in self._revived}
+        for item_id, error in self.pairs.compare(pairs).items():
+            if not isinstance(error, ItemGone):
+                continue  # It is compared when it can be read again: what was seen of the record has not moved on.
+            gone = ItemLink.objects.filter(mailbox=self.mailbox, item_id=item_id, gone_at=None)
+            if item_id in came_back:
+                # Its owner tidied it away while it was not linked: that says nothing about the record.
+                gone.update(unlinked_at=self.clock(), reason="entry_vanished")
+            else:
+                gone.update(gone_at=self.clock())
 
     def _to_compare(self, link: ItemLink, record: Owned | None, *, flows: bool) -> bool:
         """Tell whether a pair is to be compared, because the record changed or came back; its end is noted."""
         if link.unlinked_at is not None:
-            if link.reason in _MAY_RETURN and record is not None and flows:
-                links.revive(link)
-                return True
-            return False
+            return record is not None and flows and self._revive(link, record)
         if not link.item_id or link.gone_at is not None:
             return False
         if record is None:
@@ -327,18 +358,33 @@ class Session:
             return False
         return record.modified_at != link.record_seen_at
 
+    def _revive(self, link: ItemLink, record: Owned) -> bool:
+        """Take up a link whose record came back into sight; return whether there is an entry to compare with."""
+        if link.reason in _MAY_RETURN:
+            links.revive(link)
+            self._revived.add(link.item_id)
+            return True
+        corrected = not link.item_id and link.unlinked_at is not None and record.modified_at > link.unlinked_at
+        if link.reason in _TOOK_ENTRY_ALONG or corrected:
+            # Its entry is gone, or was refused as the record then was: it is made anew, by the next look.
+            links.start_anew(link)
+        return False
+
     def _why_unseen(self, record_id: int) -> Event:
-        kept = MODELS[self.kind]._default_manager.filter(pk=record_id, deleted_at=None).exists()
-        return Event.ACCESS_LOST if kept else Event.RECORD_DELETED
+        """Say why the owner does not see a record: a deletion counts only if they could have seen it until then."""
+        rows = MODELS[self.kind]._default_manager.filter(pk=record_id)
+        if not self.owner.has_perm(privileges.READ_ALL_RECORDS):
+            rows = rows.filter(owner=self.owner)
+        return Event.RECORD_DELETED if rows.filter(deleted_at__isnull=False).exists() else Event.ACCESS_LOST
 
     def _new_link(self, record: Owned, folder: Folder) -> ItemLink:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             return links.new_link(self.mailbox, self.kind, record.pk, born_in=Side.CRM, folder=folder, now=self.clock())
 
-    def _make(self, link: ItemLink, record: Owned, folder: Folder) -> None:
+    def _make(self, link: ItemLink, record: Owned, folder: Folder, *, again: bool) -> None:
         try:
-            self.pairs.make_entry(link, record, folder.provider_id)
+            self.pairs.make_entry(link, record, folder.provider_id, again=again)
         except WriteRefused as error:
             self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
             self._end(link, error.code)
@@ -347,11 +393,15 @@ class Session:
 
     # -- what is gone
 
-    def _end_gone(self) -> None:
+    def _end_gone(self, state: LinkState, *, everything: bool) -> None:
         """Deal with entries that left their folder a while ago and have not turned up again."""
-        for link in ItemLink.objects.filter(
+        gone = ItemLink.objects.filter(
             mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at__lte=self.clock() - links.GRACE
-        ):
+        )
+        if state.released_at is None and not everything:
+            # What the brake holds was judged; judging costs a request each.
+            gone = gone.exclude(pk__in=[each["link"] for each in state.brake])
+        for link in gone:
             self.removals.add(link, Event.ENTRY_GONE)
 
     def _end(self, link: ItemLink, reason: str) -> None:
@@ -367,7 +417,8 @@ def _is_new(change: Change, item: KnownItem | None) -> bool:
     if item is None:
         return True
     # What was left alone is looked at again when it changed: its owner may have marked it.
-    return item.outcome in (Outcome.REFUSED, Outcome.QUARANTINED) and change.change_key != item.change_key
+    changed = not change.change_key or change.change_key != item.change_key
+    return item.outcome in (Outcome.REFUSED, Outcome.QUARANTINED) and changed
 
 
 def _refuse(marks: Marks, reason: Reason) -> Refuse:
@@ -375,6 +426,9 @@ def _refuse(marks: Marks, reason: Reason) -> Refuse:
 
 
 def _unreadable(change: Change, error: ItemUnreadable) -> Action:
+    if error.code == _OTHER_KIND:
+        # A distribution list, a note: nothing is wrong with it, it is only none of ours.
+        return Refuse(change.item_id, change.change_key, "", Reason.NOT_MARKED)
     if isinstance(error, ItemGone):
         return Fail(change.item_id, change.change_key, Reason.UNREADABLE, GONE)
     return Fail(change.item_id, change.change_key, Reason.UNREADABLE, error.code, error.detail)

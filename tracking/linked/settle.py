@@ -5,10 +5,10 @@ from datetime import datetime
 from django.db import transaction
 
 from mailboxes.models import Mailbox
-from mailboxes.provider.entries import EntryKind, Field
+from mailboxes.provider.entries import EntryKind, Field, canonical
 from security.access import visible
 from security.models import User
-from tracking.linked.records import MODELS, rights_of, take, takeable
+from tracking.linked.records import MODELS, rights_of, take, takeable, values_of
 from tracking.models import FieldConflict, LinkState
 from tracking.sync.codec import decode
 from tracking.sync.merge import Side
@@ -34,15 +34,21 @@ def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:
     conflict was settled before.
     """
     kind, name = EntryKind(conflict.link.kind), Field(conflict.field)
-    other = decode(kind, name, conflict.ours if conflict.winner == Side.EXCHANGE else conflict.theirs)
+    stands, other = conflict.ours, conflict.theirs
+    if conflict.winner == Side.EXCHANGE:
+        stands, other = other, stands
+    value = decode(kind, name, other)
     with transaction.atomic():
         record = visible(by, MODELS[kind]).select_for_update().filter(pk=conflict.link.record_id).first()
         if record is None or name in rights_of(record, by).unwritable:
             raise NotPossible
-        if name not in takeable(kind, {name: other}, by).values:
+        if name not in takeable(kind, {name: value}, by).values:
+            raise NotPossible
+        if values_of(record, by)[name] != canonical(kind, name, decode(kind, name, stands)):
+            # Somebody has written something else since: that is not to be lost for a value from before.
             raise NotPossible
         open_one = FieldConflict.objects.filter(pk=conflict.pk, undone_at=None)
         if not open_one.update(undone_at=now, undone_by=by.get_username()):
             raise NotPossible
-        take(record, {name: other}, by)
+        take(record, {name: value}, by)
     Mailbox.objects.filter(pk=conflict.link.mailbox_id).update(due_at=now)

@@ -8,6 +8,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from mailboxes.catalogue import lookup
 from mailboxes.provider.entries import (
     Attendee,
     EntryKind,
@@ -18,6 +19,7 @@ from mailboxes.provider.entries import (
     Span,
     Value,
 )
+from tracking.linked.compare import WHOLE
 from tracking.linked.records import MODELS
 from tracking.sync.codec import decode
 from tracking.sync.merge import Withheld
@@ -52,8 +54,17 @@ REMEDIES = {
 }
 
 
+def why(reason: str) -> str:
+    """Return why a value stayed where it was: a `Withheld`, or the code of what the server said."""
+    if reason in REASONS:
+        return str(REASONS[Withheld(reason)])
+    return str(lookup(reason).sentence)
+
+
 def field_name(kind: EntryKind, name: str) -> str:
     """Return what a field is called."""
+    if name == WHOLE:
+        return _("everything")
     field = Field(name)
     if field in _FIELDS:
         return str(_FIELDS[field])

@@ -31,6 +31,8 @@ class ItemLink(models.Model):
     record_id = models.PositiveBigIntegerField()
     stamp = models.CharField(max_length=40, unique=True)
     folder = models.ForeignKey(Folder, on_delete=models.SET_NULL, null=True, related_name="+")
+    # Its owner has a copy of the entry: the stamp alone does not say any more which of them was thrown away.
+    copied = models.BooleanField(default=False)
     # Empty until the entry exists.
     item_id = models.CharField(max_length=1000, blank=True)
     change_key = models.CharField(max_length=400, blank=True)

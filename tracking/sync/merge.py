@@ -121,6 +121,10 @@ def _merge_field(
     if back is None:
         back = rights.untakable.get(name)
     both = agreed not in (mine, other)
+    if other != agreed and back is not None and back is not Withheld.DIRECTION:
+        # The owner's own words, which the record may not or cannot have, are left alone whatever happens to the record.
+        result.withheld[name] = back
+        return
     winner = _winner(out, back, both=both, ours_changed=mine != agreed, newer=_newer(ours, theirs))
     if winner is None:
         # Left alone on both sides: the owner's own text stays theirs.

@@ -96,10 +96,16 @@ def test_s13_what_the_owner_may_not_write_is_left_alone_and_said():
     assert merged.withheld == {SUBJECT: Withheld.MAY_NOT_WRITE}
 
 
-def test_a_value_that_gives_way_to_one_that_may_flow_is_kept():
+def test_the_owners_own_words_are_left_alone_also_when_the_record_changes():
     merged = one("old", "new", "my own words", rights=Rights(unwritable=frozenset({SUBJECT})))
+    assert merged.nothing
+    assert merged.withheld == {SUBJECT: Withheld.MAY_NOT_WRITE}
+
+
+def test_a_value_that_gives_way_to_one_that_may_flow_is_kept():
+    merged = one("old", "new", "theirs", direction=Direction.TO_EXCHANGE)
     assert merged.to_exchange == {SUBJECT: "new"}
-    assert [conflict.theirs for conflict in merged.conflicts] == ["my own words"]
+    assert [conflict.theirs for conflict in merged.conflicts] == ["theirs"]
     merged = one(
         "old", "changed by a colleague", "new", rights=Rights(unreadable=frozenset({SUBJECT})), theirs_newer=False
     )
