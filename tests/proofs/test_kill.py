@@ -32,7 +32,7 @@ from security.models import User
 from tests.proofs.processes import Program, until
 from tests.tracking.office import Office
 from tracking import blobs, content, foreground
-from tracking.apply import LeaseLost
+from tracking.faults import LeaseGone
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Thread
 
 ADDRESSES = [f"{name}@kill.example" for name in ("anna", "ben", "carla", "dora")]
@@ -256,8 +256,8 @@ def test_a_page_that_takes_longer_than_the_lease_keeps_it(monkeypatch, settings,
 @pytest.mark.django_db
 def test_a_request_that_takes_longer_than_the_lease_loses_it_and_stores_nothing(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(content, "_CONTENTS_AT_ONCE", 200)
-    with pytest.raises(LeaseLost):
-        slow_page(monkeypatch, settings, tmp_path)
+    _office, _began, report = slow_page(monkeypatch, settings, tmp_path)
+    assert isinstance(report.error, LeaseGone)
     assert not Activity.objects.exists()
 
 

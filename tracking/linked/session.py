@@ -38,7 +38,6 @@ LISTED_AT_ONCE: Final = 1000
 _MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
 # Links that ended with the entry in the bin: a record that is had back gets a new one.
 _TOOK_ENTRY_ALONG: Final = frozenset({"appointment_deleted", "contact_deleted", "task_deleted"})
-_OTHER_KIND: Final = "entry_kind"
 # Records looked at between two looks at the clock: each new one is a request.
 PUSHED_AT_ONCE: Final = 25
 # Links that ended by what their owner did in the mailbox, which they can take back there.
@@ -426,9 +425,6 @@ def _refuse(marks: Marks, reason: Reason) -> Refuse:
 
 
 def _unreadable(change: Change, error: ItemUnreadable) -> Action:
-    if error.code == _OTHER_KIND:
-        # A distribution list, a note: nothing is wrong with it, it is only none of ours.
-        return Refuse(change.item_id, change.change_key, "", Reason.NOT_MARKED)
     if isinstance(error, ItemGone):
         return Fail(change.item_id, change.change_key, Reason.UNREADABLE, GONE)
     return Fail(change.item_id, change.change_key, Reason.UNREADABLE, error.code, error.detail)

@@ -81,7 +81,7 @@ class Command(JsonCommand):
         if report.error is not None:
             raise Failed(
                 f"The sync of {mailbox.address} ended early. What was stored before stays; the next sync goes on there. "
-                f"{told(report.error)}",
+                f"{told(report.error)} check_mailbox {mailbox.address} looks at each step.",
                 code=report.error.code,
             )
 
