@@ -25,7 +25,7 @@ from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
 from tracking.linked.records import MODELS, is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
-from tracking.models import ItemLink, LinkState
+from tracking.models import ItemDecision, ItemLink, LinkState
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
 from tracking.sync.merge import Merge, Side
@@ -127,7 +127,17 @@ class Session:
             self.beat()
             answers = self.provider.marks([link.item_id for link in part_of])
             gone = [link.pk for link, answer in zip(part_of, answers, strict=True) if isinstance(answer, ItemGone)]
-            ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock())
+            if ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock()):
+                self._judge_copies_again(folder)
+
+    def _judge_copies_again(self, folder: Folder) -> None:
+        """Look again at what was taken for copies: of an entry that is gone, one may be the entry itself, come back."""
+        copies = ItemDecision.objects.filter(folder=folder, reason=Reason.COPY_OF_LINKED).order_by("pk")
+        changes = [
+            Change(ChangeKind.UPDATED, item_id) for item_id in copies.values_list("item_id", flat=True)[:PAGE_ITEMS]
+        ]
+        if changes:
+            self._store(Page(folder, self._decide(folder, changes), {}))
 
     def _store(self, page: Page) -> None:
         self._stored(store(page, run=self.run, mailbox=self.mailbox, now=self.clock()))
