@@ -25,7 +25,7 @@ _PLANNED = {
     "regarding_kind": Holds.CHOICE,
     "status": Holds.CHOICE,
 }
-# Columns that can be asked for. "owner" and "party" are people: "is me" is the owner of the mailbox.
+# Columns that can be asked for. Of people, "me" is the owner of the mailbox.
 COLUMNS: Mapping[EntryKind, Mapping[str, Holds]] = MappingProxyType(
     {
         EntryKind.APPOINTMENT: MappingProxyType(

@@ -12,8 +12,9 @@ from mailboxes.provider.entries import EntryKind
 from security import privileges
 from security.access import visible
 from security.models import User
+from tracking.filter_queries import MODELS
 from tracking.linked import words
-from tracking.linked.records import MODELS, rights_of
+from tracking.linked.records import rights_of
 from tracking.models import FieldConflict, ItemLink, LinkState
 from tracking.models.link import LinkedKind
 from tracking.models.record import Owned
@@ -125,8 +126,11 @@ def conflicts(person: User, mailbox: Mailbox) -> list[ConflictRow]:
     for each in found:
         kind = EntryKind(each.link.kind)
         record = seen[kind].get(each.link.record_id)
-        if record is not None and each.field not in rights_of(record, person).unreadable:
-            can_undo = each.undone_at is None and each.field not in rights_of(record, person).unwritable
+        if record is None:
+            continue
+        rights = rights_of(record, person)
+        if each.field not in rights.unreadable:
+            can_undo = each.undone_at is None and each.field not in rights.unwritable
             rows.append(
                 ConflictRow(
                     each,

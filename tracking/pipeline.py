@@ -13,14 +13,15 @@ from django.db.models import F
 
 from mailboxes.intents import is_on
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.entries import EntryKind
-from mailboxes.provider.errors import CursorExpired, FolderGone, MailboxGone, ProviderError, Scope
+from mailboxes.provider.entries import HOMES
+from mailboxes.provider.errors import FolderGone, MailboxGone, ProviderError, Scope
 from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
+from tracking.cursors import read_changes
 from tracking.failures import count_attempt, follow_folders, take_due
 from tracking.linked import links
 from tracking.linked import session as linked
@@ -38,12 +39,6 @@ _PERHAPS_THE_ITEMS = frozenset({"timed_out", "connection_lost", "server_error", 
 FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
 # What the server tells of a folder; everything else in its row is ours.
 _TOLD = ("name", "role", "parent_id_at_provider", "total", "gone_at")
-# Which kind of entry a folder holds.
-KINDS = {
-    FolderRole.CALENDAR: EntryKind.APPOINTMENT,
-    FolderRole.CONTACTS: EntryKind.CONTACT,
-    FolderRole.TASKS: EntryKind.TASK,
-}
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
 
 # Written out, since putting the statement together costs more than sending it.
@@ -183,7 +178,7 @@ class _Session:
             parent_id_at_provider=info.parent_id or "",
             total=info.total,
             followed=info.role in FOLLOWED,
-            in_step=self.mailbox.entries and info.role in KINDS,
+            in_step=self.mailbox.entries and info.role in HOMES,
         )
 
     def _changed(self, followed: list[Folder]) -> Iterable[Folder]:
@@ -264,12 +259,12 @@ class _Session:
         if self.report.full_pass or not in_step:
             return in_step
         waiting = links.waiting_kinds(self.mailbox, self.clock())
-        return [folder for folder in in_step if folder in changed or KINDS[FolderRole(folder.role)] in waiting]
+        return [folder for folder in in_step if folder in changed or HOMES[FolderRole(folder.role)] in waiting]
 
     def _keep_in_step(self, folder: Folder, *, changed: bool) -> None:
         counters = folder.counters
         session = linked.Session(
-            self.run, self.provider, KINDS[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
+            self.run, self.provider, HOMES[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
             stored=lambda stored: count(self.report, stored),
         )  # fmt: skip
         self.report.more = session.sync(folder, changed=changed, full=self.report.full_pass, pause=self._gives_way)
@@ -287,24 +282,12 @@ class _Session:
         if folder.attempts >= _PAGE_ATTEMPTS and not folder.careful:
             folder.attempts, folder.careful = 0, PAGE_ITEMS
         limit = 1 if folder.careful else PAGE_ITEMS
-        page = self._changes(folder, limit)
+        page = read_changes(self.provider, folder, limit, clock=self.clock, beat=self.beat)
         self.report.reached_server = True
         if page.changes:
             folder.attempts += 1
             Folder.objects.filter(pk=folder.pk).update(attempts=folder.attempts, careful=folder.careful)
         return page, limit
-
-    def _changes(self, folder: Folder, limit: int) -> ChangePage:
-        self.beat()
-        try:
-            return self.provider.changes(folder.provider_id, folder.cursor, limit)
-        except CursorExpired:
-            if folder.cursor is None:
-                raise
-        folder.cursor, folder.listing_before = None, self.clock()
-        Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
-        self.beat()
-        return self.provider.changes(folder.provider_id, None, limit)
 
     def _attempt_was_honest(self, folder: Folder) -> None:
         """The server failed, not we: that says nothing against the items of the page."""

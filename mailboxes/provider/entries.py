@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from mailboxes.provider.port import FolderRole
 from mailboxes.provider.text import clean
 
 
@@ -20,6 +21,16 @@ class EntryKind(StrEnum):
     APPOINTMENT = "appointment"
     CONTACT = "contact"
     TASK = "task"
+
+
+# A folder that is for one kind takes no other.
+HOMES: Mapping[FolderRole, EntryKind] = MappingProxyType(
+    {
+        FolderRole.CALENDAR: EntryKind.APPOINTMENT,
+        FolderRole.CONTACTS: EntryKind.CONTACT,
+        FolderRole.TASKS: EntryKind.TASK,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,9 +9,8 @@ from typing import Any
 from django.db import transaction
 
 from mailboxes.models import Mailbox
-from mailboxes.provider.entries import EntryKind
+from mailboxes.provider.entries import HOMES, EntryKind
 from tracking.models import LinkState, SyncFilter
-from tracking.pipeline import KINDS
 
 # What flows until somebody chooses otherwise: what belongs to the mailbox's owner and is not done with.
 _MINE: dict[str, Any] = {"column": "owner", "operator": "is_me", "value": None}
@@ -26,7 +25,7 @@ def switch(mailbox: Mailbox, *, on: bool, by: str, now: datetime) -> None:
     """Switch the channel, by the person called `by`. Switched on, everything is looked at with the next run, now."""
     with transaction.atomic():
         Mailbox.objects.filter(pk=mailbox.pk).update(entries=on, changed_by=by, due_at=now, full_pass_at=None)
-        mailbox.folders.filter(role__in=KINDS).update(in_step=on)
+        mailbox.folders.filter(role__in=HOMES).update(in_step=on)
         if on:
             for kind in EntryKind:
                 LinkState.objects.get_or_create(mailbox=mailbox, kind=kind)

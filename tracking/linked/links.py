@@ -1,20 +1,19 @@
 """What planning must know of linked pairs, and what is stored of them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.utils.timezone import localdate
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Field, Marks, Value
 from security.access import visible
 from security.models import User
-from tracking.filter_queries import flowing
-from tracking.linked.records import MODELS
+from tracking.filter_queries import MODELS, flowing
 from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all
@@ -36,12 +35,8 @@ def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
 
 def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
     """Return on whose behalf the filters of a mailbox are asked."""
-    return Asker(mailbox.owner_id, now, _today(now))
-
-
-def _today(now: datetime) -> date:
-    # An installation has one zone until people have their own.
-    return now.astimezone(ZoneInfo("UTC")).date()
+    # The installation's day, until people have a zone of their own.
+    return Asker(mailbox.owner_id, now, localdate(now))
 
 
 def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> QuerySet[Owned]:

@@ -22,17 +22,13 @@ from mailboxes.provider.entries import (
 )
 from security.access import visible
 from security.models import User
+from tracking.filter_queries import MODELS
 from tracking.models import Account, Appointment, Attendance, Contact, Task
 from tracking.models.record import Owned
 from tracking.record_links import MODELS as RECORDS
 from tracking.sync.codec import encode, recurrence
 from tracking.sync.merge import Rights, Withheld
 
-MODELS: Mapping[EntryKind, type[Owned]] = {
-    EntryKind.APPOINTMENT: Appointment,
-    EntryKind.CONTACT: Contact,
-    EntryKind.TASK: Task,
-}
 _ROLES = {
     Field.ORGANIZER: Attendance.Role.ORGANIZER,
     Field.REQUIRED: Attendance.Role.REQUIRED,

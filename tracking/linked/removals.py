@@ -14,9 +14,10 @@ from mailboxes.provider.errors import ItemUnreadable, WriteRefused
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
 from tracking.apply import keep_lease
+from tracking.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import Clock, Count
-from tracking.linked.records import MODELS, is_done, is_past, organizes, rights_of
+from tracking.linked.records import is_done, is_past, organizes, rights_of
 from tracking.models import ItemLink, LinkState, Task
 from tracking.sync.removal import Brake, Event, Pair, Remedy, Removal, removal
 
@@ -56,7 +57,7 @@ class Removals:
         deletions = [(link, found) for link, found in verdicts if found.remedy is not Remedy.UNLINK]
         for link, found in verdicts:
             if found.remedy is Remedy.UNLINK:
-                self._end(link, found.code)
+                self.end(link, found.code)
         allowed = self._released(state)
         waiting = [(link, found) for link, found in deletions if link.pk not in allowed]
         held = self._hold(state, waiting, everything=everything)
@@ -132,7 +133,7 @@ class Removals:
                 self.provider.delete_entry(link.item_id)
             except WriteRefused:
                 # It stays where it is, and the record is gone: there is nothing left to keep in step.
-                self._end(link, "entry_not_deletable")
+                self.end(link, "entry_not_deletable")
                 return
         with transaction.atomic():
             keep_lease(self.run, self.clock())
@@ -143,7 +144,8 @@ class Removals:
             links.end_link(link, found.code, self.clock())
         self.count.deleted += 1
 
-    def _end(self, link: ItemLink, reason: str) -> None:
+    def end(self, link: ItemLink, reason: str) -> None:
+        """End a link, for a reason that is shown."""
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             links.end_link(link, reason, self.clock())

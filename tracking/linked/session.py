@@ -4,7 +4,7 @@ Order: the mailbox's changes, page by page, the cursor last; then the records'. 
 its owner is read beyond its marks (design §4). Deletions are collected and done at the end, if the brake lets them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -14,22 +14,24 @@ from django.db.models import Q, QuerySet
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Marks
-from mailboxes.provider.errors import ChangedMeanwhile, CursorExpired, ItemGone, ItemUnreadable, WriteRefused
-from mailboxes.provider.port import Change, ChangeKind, ChangePage
+from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable, WriteRefused
+from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
 from tracking.apply import Page, Stored, keep_lease, store
+from tracking.cursors import read_changes
 from tracking.failures import GONE, count_attempt, take_due
+from tracking.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
-from tracking.linked.records import MODELS, is_past, take, takeable
+from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
 from tracking.models import ItemDecision, ItemLink, LinkState
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
 from tracking.sync.merge import Merge, Side
-from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch
+from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch, last_of_each
 from tracking.sync.removal import Event
 
 PAGE_ITEMS: Final = 200
@@ -93,9 +95,8 @@ class Session:
 
     def pull(self, folder: Folder) -> bool:
         """Read one page of the folder's changes and bring what they name into step; return whether there is more."""
-        self.beat()
-        page = self._page(folder)
-        changes = _last_of_each(page.changes)
+        page = read_changes(self.provider, folder, PAGE_ITEMS, clock=self.clock, beat=self.beat)
+        changes = last_of_each(page.changes)
         actions = self._decide(folder, changes)
         listed = [change.item_id for change in changes if change.kind is not ChangeKind.REMOVED]
         self._store(Page(folder, actions, {}, page.cursor, page.more, listed))
@@ -164,17 +165,6 @@ class Session:
                 actions.append(Touch(change.item_id, change.change_key))
         actions += self._judge(folder, unknown, compare)
         return actions + self._compare(compare)
-
-    def _page(self, folder: Folder) -> ChangePage:
-        try:
-            return self.provider.changes(folder.provider_id, folder.cursor, PAGE_ITEMS)
-        except CursorExpired:
-            if folder.cursor is None:
-                raise
-        folder.cursor, folder.listing_before = None, self.clock()
-        Folder.objects.filter(pk=folder.pk).update(cursor=None, listing_before=folder.listing_before)
-        self.beat()
-        return self.provider.changes(folder.provider_id, None, PAGE_ITEMS)
 
     def _left(self, change: Change, link: ItemLink | None, item: KnownItem | None) -> list[Action]:
         if link is not None and link.unlinked_at is None and link.gone_at is None:
@@ -308,7 +298,7 @@ class Session:
             if link.record_id in records:
                 self._make(link, records[link.record_id], folder, again=True)
             else:
-                self._end(link, "record_gone_before_entry")
+                self.removals.end(link, "record_gone_before_entry")
 
     def _changed_records(
         self, folder: Folder, since: datetime | None, now: datetime, pause: Callable[[], bool]
@@ -396,7 +386,7 @@ class Session:
             self.pairs.make_entry(link, record, folder.provider_id, again=again)
         except WriteRefused as error:
             self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
-            self._end(link, error.code)
+            self.removals.end(link, error.code)
         else:
             self.count.linked += 1
 
@@ -412,14 +402,6 @@ class Session:
             gone = gone.exclude(pk__in=[each["link"] for each in state.brake])
         for link in gone:
             self.removals.add(link, Event.ENTRY_GONE)
-
-    def _end(self, link: ItemLink, reason: str) -> None:
-        links.end_link(link, reason, self.clock())
-        self.count.unlinked += 1
-
-
-def _last_of_each(changes: Iterable[Change]) -> list[Change]:
-    return list({change.item_id: change for change in changes}.values())
 
 
 def _is_new(change: Change, item: KnownItem | None) -> bool:

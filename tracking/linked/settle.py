@@ -8,7 +8,8 @@ from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind, Field, canonical
 from security.access import visible
 from security.models import User
-from tracking.linked.records import MODELS, rights_of, take, takeable, values_of
+from tracking.filter_queries import MODELS
+from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import FieldConflict, LinkState
 from tracking.sync.codec import decode
 from tracking.sync.merge import Side

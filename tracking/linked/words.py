@@ -19,8 +19,8 @@ from mailboxes.provider.entries import (
     Span,
     Value,
 )
+from tracking.filter_queries import MODELS
 from tracking.linked.compare import WHOLE
-from tracking.linked.records import MODELS
 from tracking.sync.codec import decode
 from tracking.sync.merge import Withheld
 from tracking.sync.removal import Remedy

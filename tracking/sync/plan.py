@@ -4,7 +4,7 @@ Two steps, because the second needs what the first asks for: `sort_changes` says
 `plan_page` decides on their envelopes. Bodies are read only for the plan's `Track` actions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -138,7 +138,7 @@ def sort_changes(changes: Sequence[Change], items: Mapping[str, KnownItem]) -> S
     actions: list[Touch | Remove] = []
     listed: list[str] = []
     arrived = 0
-    for change in _last_of_each(changes):
+    for change in last_of_each(changes):
         item = items.get(change.item_id)
         if change.kind is not ChangeKind.REMOVED:
             listed.append(change.item_id)
@@ -151,13 +151,14 @@ def sort_changes(changes: Sequence[Change], items: Mapping[str, KnownItem]) -> S
     return Sorted(tuple(read), tuple(actions), arrived, tuple(listed))
 
 
-def _last_of_each(changes: Sequence[Change]) -> Iterable[Change]:
+def last_of_each(changes: Sequence[Change]) -> list[Change]:
+    """Return the last change of each item, in the order of these: a page may name one several times."""
     last: dict[str, Change] = {}
     for change in changes:
         # Taken out first, so that the order is that of each item's last change.
         last.pop(change.item_id, None)
         last[change.item_id] = change
-    return last.values()
+    return list(last.values())
 
 
 def _answer(change: Change, item: KnownItem | None) -> Touch | Remove | Literal["read"] | None:

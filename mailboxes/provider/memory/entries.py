@@ -27,18 +27,11 @@ from mailboxes.provider.entries import (
     canonical,
 )
 from mailboxes.provider.errors import WriteRefused
-from mailboxes.provider.port import FolderRole
 
 ITEM_CLASSES: Final = {
     EntryKind.APPOINTMENT: "IPM.Appointment",
     EntryKind.CONTACT: "IPM.Contact",
     EntryKind.TASK: "IPM.Task",
-}
-# A folder that is for one kind takes no other.
-HOMES: Final = {
-    FolderRole.CALENDAR: EntryKind.APPOINTMENT,
-    FolderRole.CONTACTS: EntryKind.CONTACT,
-    FolderRole.TASKS: EntryKind.TASK,
 }
 _ONE_WORD: Final = (WEEK, WEEK[:5], WEEK[5:], *((day,) for day in WEEK))
 

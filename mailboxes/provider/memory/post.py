@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mailboxes.provider.entries import EntryKind, Exceptional, Field, Value
+from mailboxes.provider.entries import HOMES, EntryKind, Exceptional, Field, Value
 from mailboxes.provider.errors import WriteRefused
-from mailboxes.provider.memory.entries import HOMES, ITEM_CLASSES, Kept, Notice, next_turn, written
+from mailboxes.provider.memory.entries import ITEM_CLASSES, Kept, Notice, next_turn, written
 from mailboxes.provider.memory.mail import Mail
 from mailboxes.provider.memory.occurrences import said_by
 from mailboxes.provider.memory.store import Folder, Item, MailStore

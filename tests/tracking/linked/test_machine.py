@@ -22,8 +22,9 @@ from mailboxes.provider.entries import Entry, EntryKind, Field, FullName, Span
 from mailboxes.provider.errors import ItemUnreadable, ProviderError, Throttled, Unavailable
 from security.models import User
 from tests.tracking.linked.desk import HOMES, Desk, timed_office
+from tracking.filter_queries import MODELS
 from tracking.linked.compare import CATEGORY
-from tracking.linked.records import MODELS, values_of
+from tracking.linked.records import values_of
 from tracking.models import FieldConflict, ItemDecision, ItemFailure, ItemLink, LinkState
 from tracking.sync.codec import encode
 

@@ -8,7 +8,6 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.provider.entries import Attendee, EntryKind, Every, Field, Recurrence, Span
 from mailboxes.provider.errors import ItemUnreadable, Unavailable, WriteRefused
 from security.models import User
-from tests.tracking.linked.desk import Desk
 from tracking.linked import settle
 from tracking.linked.compare import CATEGORY
 from tracking.linked.session import Session
@@ -27,16 +26,6 @@ from tracking.sync.codec import encode
 pytestmark = pytest.mark.django_db
 TASK, CONTACT, APPOINTMENT = EntryKind.TASK, EntryKind.CONTACT, EntryKind.APPOINTMENT
 TEN = datetime(2026, 3, 9, 10, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def at(monkeypatch):
-    def make(kind, **more):
-        desk = Desk(kind, **more)
-        monkeypatch.setattr("django.utils.timezone.now", lambda: desk.now)
-        return desk
-
-    return make
 
 
 def open_tasks(desk):

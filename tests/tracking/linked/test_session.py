@@ -7,27 +7,14 @@ import pytest
 from mailboxes.provider.entries import Attendee, EntryKind, Field, FullName, Span
 from mailboxes.provider.errors import Unavailable
 from security.models import User
-from tests.tracking.linked.desk import Desk
+from tracking.filter_queries import MODELS
 from tracking.linked.compare import CATEGORY
-from tracking.linked.records import MODELS
 from tracking.models import Appointment, Contact, FieldConflict, FieldDirection, ItemDecision, ItemLink, LinkState, Task
 
 pytestmark = pytest.mark.django_db
 
 TASK, CONTACT, APPOINTMENT = EntryKind.TASK, EntryKind.CONTACT, EntryKind.APPOINTMENT
 TEN = datetime(2026, 3, 9, 10, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def at(monkeypatch):
-    """Return a maker of desks whose time is everybody's."""
-
-    def make(kind: EntryKind, **more) -> Desk:
-        desk = Desk(kind, **more)
-        monkeypatch.setattr("django.utils.timezone.now", lambda: desk.now)
-        return desk
-
-    return make
 
 
 def test_a_record_that_flows_gets_its_entry_and_the_next_run_finds_nothing_to_do(at):
