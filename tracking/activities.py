@@ -7,6 +7,7 @@ from mailboxes.models import Mailbox
 from tracking.fetched import Fetched
 from tracking.lookups import message_keys
 from tracking.models import Activity, Attachment, EmailBody, Participant
+from tracking.models.activity import RegardingBy
 from tracking.sync import identity
 from tracking.sync.plan import Link, Track
 from tracking.threads import Newcomer, place
@@ -69,6 +70,7 @@ def _activity(action: Track, item: Fetched, mailbox: Mailbox, now: datetime) -> 
         has_attachments=any(not attachment.info.inline for attachment in item.attachments),
         regarding_kind=regarding.kind if regarding else "",
         regarding_id=regarding.id if regarding else None,
+        regarding_by=RegardingBy.THREAD if regarding else "",
         owner=mailbox.owner,
         tracked_at=now,
     )

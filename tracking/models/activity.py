@@ -33,6 +33,15 @@ class Correlation(models.TextChoices):
     CONVERSATION = "conversation", _("conversation id")
 
 
+class RegardingBy(models.TextChoices):
+    """How a message came by its regarding record; what a person chose (`MANUAL`) is never overruled."""
+
+    MANUAL = "manual", _("by hand")
+    FOLDER = "folder", _("by its folder")
+    THREAD = "thread", _("from its thread")
+    RECORD = "record", _("with a record")
+
+
 class Thread(models.Model):
     """Messages that answer each other."""
 
@@ -94,6 +103,8 @@ class Activity(models.Model):
 
     regarding_kind = models.CharField(_("regarding"), max_length=12, choices=RecordKind, blank=True)
     regarding_id = models.PositiveBigIntegerField(null=True)
+    # Also set when a person took the regarding record away: then it is by hand that there is none.
+    regarding_by = models.CharField(_("regarding set"), max_length=8, choices=RegardingBy, blank=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="activities", verbose_name=_("owner")
     )
