@@ -5,6 +5,7 @@ from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
+from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
 from tracking.models.reconciliation import Reconciliation
 from tracking.models.record import Account, Case, Lead, Opportunity
 
@@ -16,6 +17,7 @@ __all__ = [
     "Attendance",
     "Case",
     "Contact",
+    "DryRun",
     "EmailBody",
     "FieldConflict",
     "FieldDirection",
@@ -28,6 +30,8 @@ __all__ = [
     "OccurrenceChange",
     "Opportunity",
     "Participant",
+    "PolicyChange",
+    "PolicyDraft",
     "Reconciliation",
     "SyncFilter",
     "Task",
