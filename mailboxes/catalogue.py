@@ -266,6 +266,18 @@ _row(
     _("The account crmsync signs in with may not read this folder."),
     _("Give the right to read the folder, or stop following it."),
 )
+_row(
+    "filter_broken", Kind.CONFIGURATION, Scope.FOLDER, Who.ADMINISTRATOR, Retry.SCHEDULE,
+    _("A filter of the sync profile cannot be asked; nothing new flows past it, and what is linked stays linked."),
+    _("It asks for a field or a value that does not exist, or not any more. Its name stands beside this."),
+    _("Open the sync profile, mend or remove the filter, and publish the change."),
+)
+_row(
+    "own_filter_broken", Kind.CONFIGURATION, Scope.FOLDER, Who.OWNER, Retry.SCHEDULE,
+    _("A filter of the owner of %(mailbox)s cannot be asked; nothing flows by it, and what is linked stays linked."),
+    _("It asks for a field or a value that does not exist, or not any more. Its name stands beside this."),
+    _("Open the page Filters of the mailbox, mend or remove the filter, and publish the change."),
+)
 
 # -- configuration ----------------------------------------------------------------------------------------------------
 

@@ -41,3 +41,17 @@ class LeaseGone(ProviderError):
     kind = Kind.TRANSIENT
     scope = Scope.MAILBOX
     code = "lease_lost"
+
+
+class FilterBroken(ProviderError):
+    """A filter of the sync profile cannot be asked: set aside by the run, until an administrator mends it."""
+
+    kind = Kind.CONFIGURATION
+    scope = Scope.FOLDER
+    code = "filter_broken"
+
+
+class OwnFilterBroken(FilterBroken):
+    """A filter of the mailbox's owner cannot be asked: set aside by the run, until they mend it."""
+
+    code = "own_filter_broken"

@@ -1,6 +1,7 @@
 """Filters asked of whole tables: the same trees as `tracking.sync.filters.matches`, as conditions of a query."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from django.db.models import Q, QuerySet
@@ -10,7 +11,7 @@ from security.access import visible
 from security.models import User
 from tracking.models import Appointment, Contact, SyncFilter, Task
 from tracking.models.record import Owned
-from tracking.sync.filters import Asker, Condition, Group, Holds, Operator, read, span_of
+from tracking.sync.filters import Asker, Condition, FilterWrong, Group, Holds, Operator, read, span_of
 
 MODELS: Mapping[EntryKind, type[Owned]] = MappingProxyType(
     {EntryKind.APPOINTMENT: Appointment, EntryKind.CONTACT: Contact, EntryKind.TASK: Task}
@@ -94,21 +95,41 @@ def _as_q(condition: Condition, columns: Mapping[str, Holds], asker: Asker) -> Q
     return Q(**{f"{name}__{_LOOKUPS[condition.operator]}": condition.value})
 
 
-def flowing(kind: EntryKind, filters: Sequence[SyncFilter], owner: User, asker: Asker) -> QuerySet[Owned]:
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the filters in force let through. `broken` ones cannot be asked: then that a record does not flow says nothing
+    of it, and no link may end because of it.
+    """
+
+    records: QuerySet[Owned]
+    broken: tuple[SyncFilter, ...] = ()
+
+
+def flowing(kind: EntryKind, filters: Sequence[SyncFilter], owner: User, asker: Asker) -> Flow:
     """Return the records that flow into a mailbox of `owner`: of those they may see, every system filter and one of
     the owner's lets them through and none keeps them out. Without a filter of the owner's nothing flows.
+
+    A filter that cannot be asked is set aside: by one that chooses nothing flows, beside one that keeps out or narrows
+    nothing new does, since nobody can say what it would have held back.
     """
     columns = COLUMNS[kind]
     found: QuerySet[Owned] = visible(owner, MODELS[kind]).order_by()
     chosen: Q | None = None
+    broken: list[SyncFilter] = []
     for each in filters:
         if each.kind != kind or not each.active:
             continue
-        fits = as_q(read(each.conditions, columns), columns, asker)
+        try:
+            fits = as_q(read(each.conditions, columns), columns, asker)
+        except FilterWrong:
+            broken.append(each)
+            continue
         if each.excludes:
             found = found.filter(~fits)
         elif each.scope == SyncFilter.Scope.SYSTEM:
             found = found.filter(fits)
         else:
             chosen = fits if chosen is None else chosen | fits
-    return found.none() if chosen is None else found.filter(chosen)
+    closed = any(each.excludes or each.scope == SyncFilter.Scope.SYSTEM for each in broken)
+    records = found.none() if chosen is None or closed else found.filter(chosen)
+    return Flow(records, tuple(broken))

@@ -23,9 +23,11 @@ from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.cursors import read_changes
 from tracking.failures import count_attempt, follow_folders, take_due
+from tracking.faults import FilterBroken, OwnFilterBroken
 from tracking.linked import links
 from tracking.linked import session as linked
 from tracking.lookups import known_items, known_messages, rules_of
+from tracking.models import SyncFilter
 from tracking.sync.facts import Outcome, Reason
 from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
 
@@ -259,7 +261,12 @@ class _Session:
         if self.report.full_pass or not in_step:
             return in_step
         waiting = links.waiting_kinds(self.mailbox, self.clock())
-        return [folder for folder in in_step if folder in changed or HOMES[FolderRole(folder.role)] in waiting]
+        return [
+            folder
+            for folder in in_step
+            # What is wrong with a folder is looked at again by every run, so that it ends with its cause.
+            if folder in changed or folder.issue_code or HOMES[FolderRole(folder.role)] in waiting
+        ]
 
     def _keep_in_step(self, folder: Folder, *, changed: bool) -> None:
         counters = folder.counters
@@ -272,6 +279,8 @@ class _Session:
         self.report.written += session.count.written
         if not self.report.more:
             Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
+        if session.broken:
+            self._fail_folder(folder, broken_filters(session.broken))
 
     def _read_page(self, folder: Folder) -> tuple[ChangePage, int]:
         """Read which items the next page has and count the attempt; an expired cursor begins a new listing (design §6).
@@ -379,6 +388,13 @@ class _Session:
                     raise
             else:
                 self._store(Page(folder, actions, fetched))
+
+
+def broken_filters(broken: Sequence[SyncFilter]) -> FilterBroken:
+    """Return what is to be said of filters that cannot be asked: their names, and who can mend them."""
+    own = all(each.scope == SyncFilter.Scope.OWNER for each in broken)
+    names = ", ".join(each.name for each in broken)
+    return OwnFilterBroken(names) if own else FilterBroken(names)
 
 
 def _in_order(rows: Iterable[Folder]) -> list[Folder]:

@@ -43,7 +43,7 @@ from tests.mailboxes.provider.test_ews_autodiscover import World, moved, world  
 from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
 from tracking import activities, blobs, jobs, pipeline, status
 from tracking.linked import channel
-from tracking.models import Activity, ItemFailure
+from tracking.models import Activity, ItemFailure, SyncFilter
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 # How the simplest run fails when every request is answered so.
@@ -411,6 +411,25 @@ def among_tasks(stage: Stage) -> str:
     return stage.page("failed-items/")
 
 
+def unaskable(code: str) -> Callable[[Stage], str]:
+    def make(stage: Stage) -> str:
+        sandbox = stage.sandbox()
+        box = Mailbox.objects.get()
+        channel.switch(box, on=True, by="fina", now=timezone.now())
+        whose: dict[str, Any] = {"scope": "system", "sync_profile": box.sync_profile}
+        if code == "own_filter_broken":
+            whose = {"scope": "owner", "mailbox": box}
+        where = {"parts": [{"column": "shoe_size", "operator": "is", "value": "40"}]}
+        SyncFilter.objects.create(name="By size", kind="contact", conditions=where, **whose)
+        assert sandbox
+        stage.sync()
+        page = stage.page()
+        assert "By size" in page
+        return page
+
+    return make
+
+
 def full_disk(stage: Stage) -> str:
     def full(_data: bytes) -> str:
         raise OSError(28, "No space left on device")
@@ -491,6 +510,8 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "secret_unreadable": other_key,
     "nothing_followed": emptied,
     "entry_kind": among_tasks,
+    "filter_broken": unaskable("filter_broken"),
+    "own_filter_broken": unaskable("own_filter_broken"),
     "kills_worker": killing,
     "cannot_store": unstorable,
     "original_unreadable": copy_of_the_unreadable,

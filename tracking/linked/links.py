@@ -13,7 +13,7 @@ from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Field, Marks, Value
 from security.access import visible
 from security.models import User
-from tracking.filter_queries import MODELS, flowing
+from tracking.filter_queries import MODELS, Flow, flowing
 from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all
@@ -39,8 +39,8 @@ def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
     return Asker(mailbox.owner_id, now, localdate(now))
 
 
-def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> QuerySet[Owned]:
-    """Return the records that the filters in force let into the mailbox."""
+def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> Flow:
+    """Return what the filters in force let into the mailbox."""
     filters = [
         *SyncFilter.objects.filter(kind=kind, sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM),
         *SyncFilter.objects.filter(kind=kind, mailbox=mailbox),

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Marks
@@ -21,13 +21,13 @@ from security import privileges
 from tracking.apply import Page, Stored, keep_lease, store
 from tracking.cursors import read_changes
 from tracking.failures import GONE, count_attempt, take_due
-from tracking.filter_queries import MODELS
+from tracking.filter_queries import MODELS, Flow
 from tracking.linked import links
 from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
-from tracking.models import ItemDecision, ItemLink, LinkState
+from tracking.models import ItemDecision, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
 from tracking.sync.merge import Merge, Side
@@ -68,6 +68,8 @@ class Session:
         self.owner = self.mailbox.owner
         self.count = Count()
         self._stored = stored
+        # Filters that could not be asked, once records were looked at.
+        self.broken: tuple[SyncFilter, ...] = ()
         self.pairs = Pairs(
             run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count
         )
@@ -303,27 +305,28 @@ class Session:
     def _changed_records(
         self, folder: Folder, since: datetime | None, now: datetime, pause: Callable[[], bool]
     ) -> bool:
-        flowing = links.flowing_records(self.mailbox, self.kind, now)
+        flow = links.flowing_records(self.mailbox, self.kind, now)
+        self.broken = flow.broken
         if since is None:
             active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None)
-            found = {*flowing.values_list("pk", flat=True), *active.values_list("record_id", flat=True)}
+            found = {*flow.records.values_list("pk", flat=True), *active.values_list("record_id", flat=True)}
         else:
             changed = MODELS[self.kind]._default_manager.filter(modified_at__gte=since)
             found = set(changed.values_list("pk", flat=True))
         ids = sorted(found)
         for start in range(0, len(ids), PUSHED_AT_ONCE):
-            self._part_of_records(folder, ids[start : start + PUSHED_AT_ONCE], flowing)
+            self._part_of_records(folder, ids[start : start + PUSHED_AT_ONCE], flow)
             if start + PUSHED_AT_ONCE < len(ids) and self.count.written and pause():
                 return True
         return False
 
-    def _part_of_records(self, folder: Folder, ids: Sequence[int], flowing: QuerySet[Owned]) -> None:
+    def _part_of_records(self, folder: Folder, ids: Sequence[int], flow: Flow) -> None:
         linked = {
             link.record_id: link
             for link in ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, record_id__in=ids)
         }
         seen = links.records_by_id(self.kind, ids, self.owner)
-        flows = set(flowing.filter(pk__in=ids).values_list("pk", flat=True))
+        flows = set(flow.records.filter(pk__in=ids).values_list("pk", flat=True))
         pairs: list[tuple[ItemLink, Owned]] = []
         for record_id in ids:
             link, record = linked.get(record_id), seen.get(record_id)
@@ -352,7 +355,7 @@ class Session:
         if record is None:
             self.removals.add(link, self._why_unseen(link.record_id))
             return False
-        if link.born_in == Side.CRM and not flows:
+        if link.born_in == Side.CRM and not flows and not self.broken:
             self.removals.add(link, Event.FILTER_LEFT)
             return False
         return record.modified_at != link.record_seen_at
