@@ -1,6 +1,9 @@
 """Rows of the upper half: records, activities with their threads, and the decisions that made them."""
 
 from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Participant, Thread, ThreadKey
+from tracking.models.address import AddressChoice, IgnoredDomain, UnknownSender
+from tracking.models.arrangement import ThreadCut, ThreadStop
+from tracking.models.audit import TrackingEvent
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
@@ -15,6 +18,7 @@ __all__ = [
     "Appointment",
     "Attachment",
     "Attendance",
+    "AddressChoice",
     "Case",
     "Contact",
     "DryRun",
@@ -26,6 +30,7 @@ __all__ = [
     "ItemFailure",
     "ItemLink",
     "Lead",
+    "IgnoredDomain",
     "LinkState",
     "OccurrenceChange",
     "Opportunity",
@@ -38,3 +43,7 @@ __all__ = [
     "Thread",
     "ThreadKey",
 ]
+    "ThreadCut",
+    "ThreadStop",
+    "TrackingEvent",
+    "UnknownSender",

@@ -86,6 +86,8 @@ class Activity(models.Model):
     message_key = models.CharField(max_length=64, unique=True)
     message_id = models.TextField(_("Message-ID"), blank=True)
     conversation_key = models.CharField(max_length=64, blank=True)
+    # The key of the message it answers, tracked or not: what it takes along when its thread is split.
+    answers = models.CharField(max_length=64, blank=True)
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="replies")
     correlation = models.CharField(
         _("found its thread by"), max_length=20, choices=Correlation, default=Correlation.NONE
@@ -154,6 +156,13 @@ class Participant(models.Model):
 
     activity = models.ForeignKey(Activity, on_delete=models.CASCADE, related_name="participants")
     role = models.CharField(max_length=4, choices=Role)
+    class Chosen(models.TextChoices):
+        """How far the choice among several records reached; empty: there was nothing to choose."""
+
+        MESSAGE = "message", _("for this message")
+        THREAD = "thread", _("for this thread")
+        ADDRESS = "address", _("for this address")
+
     email = models.CharField(_("address"), max_length=400)
     name = models.CharField(_("name"), max_length=400, blank=True)
     record_kind = models.CharField(max_length=12, choices=RecordKind, blank=True)
@@ -161,11 +170,13 @@ class Participant(models.Model):
     ambiguous = models.BooleanField(default=False)
 
     class Meta:
+    chosen = models.CharField(max_length=8, choices=Chosen, blank=True)
         """Found by address and by record."""
 
         indexes = [
             models.Index(Lower("email"), name="participant_email"),
             models.Index(
+            models.Index(fields=["activity"], name="participant_ambiguous", condition=models.Q(ambiguous=True)),
                 fields=["record_kind", "record_id"], name="participant_record", condition=~models.Q(record_kind="")
             ),
         ]
