@@ -301,7 +301,9 @@ UPDATE mailboxes_mailbox m
 SET state = v.state,
     state_since = CASE WHEN m.state = v.state THEN m.state_since ELSE v.finished_at END,
     issue_code = v.issue_code, issue_detail = v.issue_detail,
-    due_at = v.due_at, not_before = v.not_before,
+    -- A mail that was written while the run was under way, or that is to be tried again, is not kept waiting.
+    due_at = CASE WHEN m.outgoing AND NOT v.failed THEN least(v.due_at, m.mail_due_at) ELSE v.due_at END,
+    not_before = v.not_before,
     interval_s = v.interval_s, interval_reason = v.interval_reason,
     failures = CASE WHEN v.failed THEN m.failures + 1 ELSE 0 END,
     arrivals = coalesce(v.arrivals, m.arrivals),

@@ -69,6 +69,15 @@ class Track(TextChoices):
     NONE = "none", _("none")
 
 
+class Unknown(TextChoices):
+    """What becomes of people who write tracked mail and whom no record knows."""
+
+    NOTHING = "nothing", _("nothing: existing records only")
+    STAGE = "stage", _("listed, for their mailbox's owner to decide")
+    CONTACT = "contact", _("a contact at once")
+    LEAD = "lead", _("a lead at once")
+
+
 class Auth(TextChoices):
     """How crmsync signs in to a mail server."""
 

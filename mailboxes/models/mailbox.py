@@ -32,7 +32,10 @@ class Mailbox(models.Model):
     track = models.CharField(
         _("track"), max_length=10, choices=Track, blank=True, help_text=_("Empty: as the sync profile says.")
     )
-    # The channel of appointments, contacts and tasks (S15): off until somebody switches it on.
+    # The three channels (S15). What reads a mailbox as its owner's approval says is on; what writes into it, or speaks in
+    # its owner's name, is off until somebody switches it on.
+    incoming = models.BooleanField(_("read mail"), default=True)
+    outgoing = models.BooleanField(_("send mail written in the CRM"), default=False)
     entries = models.BooleanField(_("keep appointments, contacts and tasks in step"), default=False)
     # Own credentials, where the server profile does not impersonate.
     username = models.CharField(_("user name"), max_length=254, blank=True)
@@ -49,6 +52,8 @@ class Mailbox(models.Model):
 
     due_at = models.DateTimeField(_("next run"), null=True)
     not_before = models.DateTimeField(_("held back until"), null=True)
+    # When the next attempt at a mail that was written in the CRM is due: an idle run asks nobody else whether there is one.
+    mail_due_at = models.DateTimeField(_("next mail to send"), null=True)
     interval_s = models.PositiveIntegerField(_("interval"), null=True)
     interval_reason = models.CharField(_("reason for the interval"), max_length=300, blank=True)
     arrivals = models.JSONField(_("recent arrivals"), default=list, blank=True)

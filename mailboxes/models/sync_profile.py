@@ -4,7 +4,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.states import Track
+from mailboxes.states import Track, Unknown
 
 
 class SyncProfile(models.Model):
@@ -18,6 +18,9 @@ class SyncProfile(models.Model):
         _("blocked addresses and domains"), blank=True, help_text=_("One address or domain a line.")
     )
     internal_domains = models.TextField(_("domains of the organisation"), blank=True, help_text=_("One domain a line."))
+    unknown_senders = models.CharField(
+        _("unknown senders become"), max_length=10, choices=Unknown, default=Unknown.NOTHING
+    )
     min_seconds = models.PositiveIntegerField(_("shortest interval"), default=120, validators=[MinValueValidator(30)])
     normal_seconds = models.PositiveIntegerField(_("usual interval"), default=300)
     max_seconds = models.PositiveIntegerField(_("longest interval"), default=720)

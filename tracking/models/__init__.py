@@ -9,6 +9,7 @@ from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
+from tracking.models.outgoing import OutgoingFile, OutgoingMail
 from tracking.models.reconciliation import Reconciliation
 from tracking.models.record import Account, Case, Lead, Opportunity
 
@@ -37,6 +38,8 @@ __all__ = [
     "Participant",
     "PolicyChange",
     "PolicyDraft",
+    "OutgoingFile",
+    "OutgoingMail",
     "Reconciliation",
     "SyncFilter",
     "Task",
