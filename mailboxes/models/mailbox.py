@@ -90,8 +90,9 @@ class Mailbox(models.Model):
 
     @property
     def effective_track(self) -> str:
-        """Return the tracking option in force: the mailbox's own, else its sync profile's."""
-        return self.track or self.sync_profile.track
+        """Return the tracking option in force: the mailbox's own, unless its sync profile locks it, else the profile's."""
+        profile = self.sync_profile
+        return profile.track if profile.track_locked else self.track or profile.track
 
 
 class Folder(models.Model):

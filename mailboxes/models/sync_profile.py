@@ -12,6 +12,8 @@ class SyncProfile(models.Model):
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     track = models.CharField(_("track"), max_length=10, choices=Track, default=Track.REPLIES)
+    # Nobody chooses for a mailbox what its profile locks.
+    track_locked = models.BooleanField(_("mailboxes may not choose another option"), default=False)
     exclude_internal = models.BooleanField(_("leave out mail among colleagues"), default=True)
     exclude_automated = models.BooleanField(_("leave out automated mail"), default=True)
     blocked = models.TextField(

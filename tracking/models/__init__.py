@@ -4,8 +4,10 @@ from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Pa
 from tracking.models.address import AddressChoice, IgnoredDomain, UnknownSender
 from tracking.models.arrangement import ThreadCut, ThreadStop
 from tracking.models.audit import TrackingEvent
+from tracking.models.category import TrackingCategory
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
+from tracking.models.folder import CoveredFolder, TrackedFolder
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
@@ -22,6 +24,7 @@ __all__ = [
     "AddressChoice",
     "Case",
     "Contact",
+    "CoveredFolder",
     "DryRun",
     "EmailBody",
     "FieldConflict",
@@ -45,6 +48,8 @@ __all__ = [
     "Task",
     "Thread",
     "ThreadKey",
+    "TrackedFolder",
+    "TrackingCategory",
 ]
     "ThreadCut",
     "ThreadStop",

@@ -107,6 +107,8 @@ class Activity(models.Model):
     regarding_id = models.PositiveBigIntegerField(null=True)
     # Also set when a person took the regarding record away: then it is by hand that there is none.
     regarding_by = models.CharField(_("regarding set"), max_length=8, choices=RegardingBy, blank=True)
+    # The rule that set it, when that was by its folder.
+    regarding_folder = models.ForeignKey("TrackedFolder", on_delete=models.SET_NULL, null=True, related_name="regards")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="activities", verbose_name=_("owner")
     )

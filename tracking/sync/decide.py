@@ -1,13 +1,15 @@
 """The promotion check (S24): one envelope, the rules and what we know → yes or no, and why. The first rule that hits wins.
 
-Order: already tracked → never tracked (not mail, draft, private) → exclusions → the tracking option.
+Order: already tracked → never tracked (not mail, draft, private, discarded) → by hand (tracked folder, category) →
+exclusions → the tracking option.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from mailboxes.provider.port import Address, Envelope
 from tracking.sync import identity
-from tracking.sync.facts import Known, KnownActivity, Option, Outcome, Reason, RecordRef, Rules
+from tracking.sync.facts import FolderRule, Known, KnownActivity, Option, Outcome, Reason, RecordRef, Rules
 
 _RECORD_KINDS = {
     Option.RECORDS: frozenset({"contact", "lead", "account"}),
@@ -58,18 +60,44 @@ def existing(envelope: Envelope, *, rules: Rules, known: Known) -> KnownActivity
     return next((known.activities[key] for key in keys if key in known.activities), None)
 
 
-def decide(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
-    """Return what is to become of the message; `sent` says that it lies in a folder of sent mail."""
+def decide(
+    envelope: Envelope,
+    *,
+    sent: bool,
+    rules: Rules,
+    known: Known,
+    found: Correlated | None,
+    folder: FolderRule | None = None,
+) -> Verdict:
+    """Return what is to become of the message; `sent` says that it lies in a folder of sent mail, `folder` is the rule
+    in force there.
+    """
     activity = existing(envelope, rules=rules, known=known)
     if activity is not None:
         duplicate = rules.mailbox_id in activity.mailboxes
         return Verdict(Outcome.UPDATED, Reason.DUPLICATE_IN_MAILBOX if duplicate else Reason.ALREADY_TRACKED)
-    return promote(envelope, sent=sent, rules=rules, known=known, found=found)
+    return promote(envelope, sent=sent, rules=rules, known=known, found=found, folder=folder)
 
 
-def promote(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
+def promote(
+    envelope: Envelope,
+    *,
+    sent: bool,
+    rules: Rules,
+    known: Known,
+    found: Correlated | None,
+    folder: FolderRule | None = None,
+) -> Verdict:
     """Return the answer for a message that is not tracked yet."""
-    if refusal := _never(envelope) or _excluded(envelope, sent=sent, rules=rules, known=known):
+    if never := _never(envelope):
+        return Verdict(Outcome.REFUSED, never)
+    if envelope.message_id in known.discarded:
+        return Verdict(Outcome.DISCARDED, Reason.DISCARDED, known.discarded[envelope.message_id])
+    if by_hand := _by_hand(envelope, rules=rules, folder=folder):
+        return Verdict(Outcome.TRACKED, by_hand)
+    if folder is not None and folder.only:
+        return Verdict(Outcome.REFUSED, Reason.BEFORE_FOLDER)
+    if refusal := _excluded(envelope, sent=sent, rules=rules, known=known):
         return Verdict(Outcome.REFUSED, refusal)
     return _by_option(envelope, sent=sent, rules=rules, known=known, found=found)
 
@@ -84,6 +112,25 @@ def _never(envelope: Envelope) -> Reason | None:
     if envelope.sensitivity.lower() == "private":
         return Reason.PRIVATE
     return None
+
+
+def speaks_for(folder: FolderRule | None, received_at: datetime | None) -> bool:
+    """Tell whether a folder's rule is about a message received then; one without a time was received at some time."""
+    if folder is None:
+        return False
+    return folder.valid_from is None or received_at is None or received_at >= folder.valid_from
+
+
+def is_marked(envelope: Envelope, rules: Rules) -> bool:
+    """Tell whether its owner gave the message the category for tracking."""
+    return bool(rules.category) and rules.category in {each.lower() for each in envelope.categories}
+
+
+def _by_hand(envelope: Envelope, *, rules: Rules, folder: FolderRule | None) -> Reason | None:
+    """Return how its owner asked for the message, which overrides exclusions and option (design §4)."""
+    if speaks_for(folder, envelope.received_at):
+        return Reason.TRACKED_FOLDER
+    return Reason.MARKED if is_marked(envelope, rules) else None
 
 
 def _excluded(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Reason | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -33,6 +34,7 @@ class Reason(StrEnum):
     SAME_CONVERSATION = "same_conversation"
     FROM_RECORD = "from_record"
     TO_RECORD = "to_record"
+    TRACKED_FOLDER = "tracked_folder"
     ALREADY_TRACKED = "already_tracked"
     DUPLICATE_IN_MAILBOX = "duplicate_in_mailbox"
 
@@ -42,6 +44,7 @@ class Reason(StrEnum):
     BLOCKED = "blocked"
     AUTOMATED = "automated"
     INTERNAL = "internal"
+    BEFORE_FOLDER = "before_folder"
     TRACKING_OFF = "tracking_off"
     NOT_A_REPLY = "not_a_reply"
     NO_RECORD = "no_record"
@@ -80,6 +83,22 @@ class Rules:
     exclude_automated: bool = True
     blocked: frozenset[str] = frozenset()
     internal_domains: frozenset[str] = frozenset()
+    # The category by which its owner has mail tracked, in lower case; "" while that is off.
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRule:
+    """The rule in force in the folder of a page: what lies there is tracked by hand (S27).
+
+    Mail received before `valid_from` is left alone. `regarding` is what it becomes about, if anything. `only`: nothing but
+    the rule has the folder read; else (Inbox, Sent Items) the tracking option holds for what the rule leaves alone.
+    """
+
+    id: int
+    valid_from: datetime | None = None
+    regarding: RecordRef | None = None
+    only: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +132,5 @@ class Known:
     conversations: Mapping[str, KnownActivity] = field(default_factory=dict)
     records: Mapping[str, tuple[RecordRef, ...]] = field(default_factory=dict)
     internal: frozenset[str] = frozenset()
+    # What a person discarded, by Message-ID as the envelope has it: the facts of that decision.
+    discarded: Mapping[str, tuple[tuple[str, str | int], ...]] = field(default_factory=dict)
