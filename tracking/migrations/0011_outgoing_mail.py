@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         ("mailboxes", "0009_channels"),
-        ("tracking", "0010_policy_drafts"),
+        ("tracking", "0011_arrangements"),
     ]
 
     operations = [
