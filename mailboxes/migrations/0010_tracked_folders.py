@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mailboxes", "0008_entries_channel")]
+    dependencies = [("mailboxes", "0009_channels")]
 
     operations = [
         migrations.AddField(

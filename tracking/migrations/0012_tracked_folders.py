@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('mailboxes', '0010_tracked_folders'),
-        ('tracking', '0011_arrangements'),
+        ('tracking', '0011_outgoing_mail'),
     ]
 
     operations = [
