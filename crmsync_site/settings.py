@@ -56,6 +56,8 @@ SECRET_KEY = _kept_secret("secret_key")
 ENCRYPTION_KEYS = _kept_secret("encryption_keys").split(",")
 # One key per installation for the keyed hash of a refused Message-ID (design §4).
 MESSAGE_ID_KEY = _kept_secret("message_id_key")
+# What tracking tokens are made and read with. A new key ends the meaning of every token that is out in the world.
+TOKEN_KEY = _kept_secret("token_key")
 
 ALLOWED_HOSTS = env.list("CRMSYNC_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CRMSYNC_ORIGINS", default=[])

@@ -1,6 +1,6 @@
 """What syncs and how often: plain values, shared by the mailboxes that point here."""
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +8,9 @@ from mailboxes.states import Track, Unknown
 
 
 class SyncProfile(models.Model):
-    """Tracking option, exclusions and schedule bounds. Defaults: replies; 2, 5 and 12 minutes (S9)."""
+    """Tracking option, exclusions, how mail finds thread and record, schedule bounds. Defaults: replies; 2, 5 and 12
+    minutes (S9); correlation by what mail systems say of themselves, nothing guessed.
+    """
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     track = models.CharField(_("track"), max_length=10, choices=Track, default=Track.REPLIES)
@@ -20,6 +22,28 @@ class SyncProfile(models.Model):
         _("blocked addresses and domains"), blank=True, help_text=_("One address or domain a line.")
     )
     internal_domains = models.TextField(_("domains of the organisation"), blank=True, help_text=_("One domain a line."))
+    # Correlation (design §4): a token in outgoing mail, and a guess by subject and people; both only where wanted.
+    token = models.BooleanField(_("mark outgoing mail with a tracking token"), default=False)
+    token_in_subject = models.BooleanField(_("show the token in the subject"), default=False)
+    smart = models.BooleanField(_("match by subject and people"), default=False)
+    smart_days = models.PositiveSmallIntegerField(
+        _("days within which a match counts"),
+        default=14,
+        validators=[MinValueValidator(1), MaxValueValidator(90)],
+    )
+    smart_words = models.PositiveSmallIntegerField(
+        _("words a subject must have"), default=3, validators=[MinValueValidator(2), MaxValueValidator(20)]
+    )
+    # How an address finds its record.
+    plus_addresses = models.BooleanField(_("take name+word@ for name@"), default=True)
+    same_domains = models.TextField(
+        _("domains that are the same"),
+        blank=True,
+        help_text=_("One group a line, the usual one first: gmail.com googlemail.com"),
+    )
+    retro_regarding = models.BooleanField(
+        _("a record that gets an address becomes what its earlier threads are about"), default=False
+    )
     unknown_senders = models.CharField(
         _("unknown senders become"), max_length=10, choices=Unknown, default=Unknown.NOTHING
     )

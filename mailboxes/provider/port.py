@@ -103,7 +103,8 @@ class Envelope:
 
     `message_id`, `in_reply_to` and `references` keep their angle brackets, without white space; empty when absent.
     `auto_submitted` is the header's value in lower case (RFC 3834), empty when absent.
-    `search_key` survives moves (PR_SEARCH_KEY, hex), empty where the server has none.
+    `search_key` survives moves (PR_SEARCH_KEY, hex), empty where the server has none. `token` is what the header
+    `mailboxes.provider.writing.TOKEN_HEADER` says, whoever wrote it: nothing to be believed.
     """
 
     item_id: str
@@ -124,6 +125,7 @@ class Envelope:
     auto_submitted: str = ""
     search_key: str = ""
     stamp: str = ""
+    token: str = ""
     is_draft: bool = False
 
 

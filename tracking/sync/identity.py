@@ -9,7 +9,7 @@ import hmac
 from mailboxes.provider.port import Envelope
 
 # References grow with every reply; the first names the origin, the last ones the nearest parents (RFC 5322 §3.6.4).
-_REFERENCES_KEPT = 30
+KEPT_REFERENCES = 30
 
 
 def _digest(scheme: str, *parts: str) -> str:
@@ -54,8 +54,8 @@ def conversation_key(envelope: Envelope) -> str:
 def parent_keys(envelope: Envelope) -> tuple[str, ...]:
     """Return the keys of the messages this one answers, nearest first, each once: In-Reply-To, then References."""
     references = envelope.references
-    if len(references) > _REFERENCES_KEPT:
-        references = references[:1] + references[-(_REFERENCES_KEPT - 1) :]
+    if len(references) > KEPT_REFERENCES:
+        references = references[:1] + references[-(KEPT_REFERENCES - 1) :]
     keys = [key_of_message_id(text) for text in (envelope.in_reply_to, *reversed(references))]
     own = key_of_message_id(envelope.message_id)
     return tuple(dict.fromkeys(key for key in keys if key and key != own))

@@ -28,6 +28,7 @@ from mailboxes.provider.port import (
     Envelope,
 )
 from mailboxes.provider.text import header_ids
+from mailboxes.provider.writing import TOKEN_HEADER
 
 _PREFIX: Final = len(T)
 _FOLDERS: Final = f"{M}Folders"
@@ -207,6 +208,7 @@ def envelope(item_id: str, item: etree._Element) -> Envelope:
         auto_submitted=extended.get("auto-submitted", "").strip().lower(),
         search_key=_hex(extended.get("300b", "")),
         stamp=extended.get(STAMP_NAME, ""),
+        token=extended.get(TOKEN_HEADER.lower(), "").strip(),
         is_draft=_text(found, "IsDraft") == "true",
     )
 

@@ -9,6 +9,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from mailboxes.provider.port import FolderRole
+from mailboxes.provider.writing import TOKEN_HEADER
 
 # The namespace of named properties that crmsync itself writes on items; never to change.
 STAMP_SET: Final = "7f1d6c3e-2b84-4a5d-9c0e-5d3c1b8a6f42"
@@ -38,6 +39,7 @@ def _tag(tag: str, kind: str) -> str:
 COUNTERS: Final = _tag("0x670a", "SystemTime") + _tag("0x670b", "Integer")
 SEARCH_KEY: Final = _tag("0x300b", "Binary")
 AUTO_SUBMITTED: Final = '<t:ExtendedFieldURI DistinguishedPropertySetId="InternetHeaders" PropertyName="Auto-Submitted" PropertyType="String"/>'
+TOKEN: Final = f'<t:ExtendedFieldURI DistinguishedPropertySetId="InternetHeaders" PropertyName="{TOKEN_HEADER}" PropertyType="String"/>'
 STAMP: Final = f'<t:ExtendedFieldURI PropertySetId="{STAMP_SET}" PropertyName="{STAMP_NAME}" PropertyType="String"/>'
 
 ENVELOPE: Final = "".join(
@@ -61,7 +63,7 @@ ENVELOPE: Final = "".join(
         ),
     )
 )
-ENVELOPE_OPTIONAL: Final = _field("item:ConversationId") + AUTO_SUBMITTED + SEARCH_KEY + STAMP
+ENVELOPE_OPTIONAL: Final = _field("item:ConversationId") + AUTO_SUBMITTED + SEARCH_KEY + STAMP + TOKEN
 
 CONTENT: Final = "".join(
     map(

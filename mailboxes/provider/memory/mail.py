@@ -75,6 +75,7 @@ def envelope(item_id: str, change_key: str, mail: Mail) -> Envelope:
         auto_submitted=mail.auto_submitted,
         search_key=mail.search_key or "",
         stamp=mail.stamp,
+        token=mail.token,
         is_draft=mail.is_draft,
     )
 

@@ -133,7 +133,7 @@ def test_s24_an_envelope_asks_for_sender_recipients_subject_and_control_fields_a
             "item:ConversationId",
         ]
     )
-    assert sorted(extended) == sorted(["Auto-Submitted", "0x300b", operations.STAMP_NAME])
+    assert sorted(extended) == sorted(["Auto-Submitted", "0x300b", operations.STAMP_NAME, "X-Crmsync-Token"])
 
 
 def test_impersonation_names_the_mailbox_and_anchors_the_request() -> None:
