@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mailboxes', '0009_channels'),
+        ('mailboxes', '0008_entries_channel'),
     ]
 
     operations = [

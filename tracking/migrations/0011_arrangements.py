@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("mailboxes", "0008_entries_channel"),
-        ("tracking", "0011_outgoing_mail"),
+        ("tracking", "0010_policy_drafts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
