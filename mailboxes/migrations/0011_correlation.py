@@ -6,8 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0009_channels"),
-        ("mailboxes", "0009_unknown_senders"),
+        ("mailboxes", "0010_tracked_folders"),
     ]
 
     operations = [
