@@ -26,6 +26,7 @@ SENTENCES = {
     Reason.NOT_A_REPLY: _("Refused, because it answers no tracked message and this mailbox tracks replies only."),
     Reason.NO_RECORD: _("Refused, because no record has the address of the person it is from or to."),
     Reason.MARKED: _("Tracked, because its owner gave it the category for it."),
+    Reason.THREAD_STOPPED: _("Refused, because its conversation was stopped: nothing more of it is tracked."),
     Reason.IN_STEP: _("Kept in step with a record."),
     Reason.NOT_MARKED: _("Left alone, because its owner did not ask for it to be tracked."),
     Reason.COPY_OF_LINKED: _("Left alone, because it is a copy of an entry that is kept in step with a record."),

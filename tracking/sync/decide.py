@@ -1,7 +1,7 @@
 """The promotion check (S24): one envelope, the rules and what we know → yes or no, and why. The first rule that hits wins.
 
 Order: already tracked → never tracked (not mail, draft, private, discarded) → by hand (tracked folder, category) →
-exclusions → the tracking option.
+stopped threads → exclusions → the tracking option.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from mailboxes.provider.port import Address, Envelope
 from tracking.sync import identity
 from tracking.sync.facts import FolderRule, Known, KnownActivity, Option, Outcome, Reason, RecordRef, Rules
 
+_CUSTOMERS = frozenset({"contact", "lead", "account"})
 _RECORD_KINDS = {
-    Option.RECORDS: frozenset({"contact", "lead", "account"}),
+    Option.RECORDS: _CUSTOMERS,
     Option.ENABLED: frozenset({"contact", "lead", "account", "opportunity", "case"}),
 }
 
@@ -27,7 +28,9 @@ class Correlated:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for one message. `facts` are the parameters of the reason's sentence; none of them for a refusal."""
+    """The answer for one message. `facts` are the parameters of the reason's sentence; a refusal has none, but for the stop
+    that it is due to: it is counted and can be taken back.
+    """
 
     outcome: Outcome
     reason: Reason
@@ -97,6 +100,13 @@ def promote(
         return Verdict(Outcome.TRACKED, by_hand)
     if folder is not None and folder.only:
         return Verdict(Outcome.REFUSED, Reason.BEFORE_FOLDER)
+    return _by_itself(envelope, sent=sent, rules=rules, known=known, found=found)
+
+
+def _by_itself(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
+    """Return the answer for a message that its owner did not ask for."""
+    if stop := _stop(envelope, rules=rules, known=known, found=found):
+        return Verdict(Outcome.REFUSED, Reason.THREAD_STOPPED, (("stop", stop),))
     if refusal := _excluded(envelope, sent=sent, rules=rules, known=known):
         return Verdict(Outcome.REFUSED, refusal)
     return _by_option(envelope, sent=sent, rules=rules, known=known, found=found)
@@ -131,6 +141,25 @@ def _by_hand(envelope: Envelope, *, rules: Rules, folder: FolderRule | None) -> 
     if speaks_for(folder, envelope.received_at):
         return Reason.TRACKED_FOLDER
     return Reason.MARKED if is_marked(envelope, rules) else None
+
+
+def thread_keys(envelope: Envelope, mailbox_id: int, found: Correlated | None) -> tuple[str, ...]:
+    """Return every key by which the message can meet its thread, the nearest first: its own, those of the messages it
+    answers, of the one it was found to belong to, its conversation's.
+    """
+    keys = (
+        identity.message_key(envelope, mailbox_id),
+        *identity.parent_keys(envelope),
+        found.activity.message_key if found else "",
+        identity.conversation_key(envelope),
+    )
+    return tuple(dict.fromkeys(key for key in keys if key))
+
+
+def _stop(envelope: Envelope, *, rules: Rules, known: Known, found: Correlated | None) -> int | None:
+    """Return the stop of the thread that the message would join: that of its nearest key that has one."""
+    keys = thread_keys(envelope, rules.mailbox_id, found)
+    return next((known.stopped[key] for key in keys if key in known.stopped), None)
 
 
 def _excluded(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Reason | None:
@@ -172,6 +201,24 @@ def colleague(address: str, *, rules: Rules, known: Known) -> bool:
     return address == rules.mailbox_address or address in known.internal or _on_list(address, rules.internal_domains)
 
 
+def candidates(address: str, *, rules: Rules, known: Known) -> tuple[RecordRef, ...]:
+    """Return the records that a (lower-case) address may stand for: what its owner chose, or all that have it.
+
+    A colleague is no customer: the organisation's own addresses match no contact, lead or account, whatever a record says.
+    A choice counts while its record is still one of them.
+    """
+    found = known.records.get(address, ())
+    if colleague(address, rules=rules, known=known):
+        found = tuple(record for record in found if record.kind not in _CUSTOMERS)
+    if address in known.choices:
+        chosen = known.choices[address]
+        if chosen is None:
+            return ()
+        if chosen in found:
+            return (chosen,)
+    return found
+
+
 def _by_option(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, found: Correlated | None) -> Verdict:
     match rules.option:
         case Option.NONE:
@@ -196,7 +243,7 @@ def _record_on_other_side(envelope: Envelope, *, sent: bool, rules: Rules, known
     others = recipients(envelope) if sent else ((envelope.sender,) if envelope.sender else ())
     kinds = _RECORD_KINDS[rules.option]
     for person in others:
-        for record in known.records.get(address_key(person), ()):
+        for record in candidates(address_key(person), rules=rules, known=known):
             if record.kind in kinds:
                 return record
     return None

@@ -26,6 +26,15 @@ class Option(StrEnum):
     NONE = "none"
 
 
+class Unknown(StrEnum):
+    """What becomes of senders whom no record knows. The values are those of `mailboxes.states.Unknown`."""
+
+    NOTHING = "nothing"
+    STAGE = "stage"
+    CONTACT = "contact"
+    LEAD = "lead"
+
+
 class Reason(StrEnum):
     """Why. Each has a sentence in `tracking.reasons`; a refusal's reason says nothing of the mail itself."""
 
@@ -45,6 +54,7 @@ class Reason(StrEnum):
     AUTOMATED = "automated"
     INTERNAL = "internal"
     BEFORE_FOLDER = "before_folder"
+    THREAD_STOPPED = "thread_stopped"
     TRACKING_OFF = "tracking_off"
     NOT_A_REPLY = "not_a_reply"
     NO_RECORD = "no_record"
@@ -85,6 +95,7 @@ class Rules:
     internal_domains: frozenset[str] = frozenset()
     # The category by which its owner has mail tracked, in lower case; "" while that is off.
     category: str = ""
+    unknown: Unknown = Unknown.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +143,9 @@ class Known:
     conversations: Mapping[str, KnownActivity] = field(default_factory=dict)
     records: Mapping[str, tuple[RecordRef, ...]] = field(default_factory=dict)
     internal: frozenset[str] = frozenset()
+    # Whose an address is that several records have, as its mailbox's owner chose; None: of none of them.
+    choices: Mapping[str, RecordRef | None] = field(default_factory=dict)
+    # Keys that have a thread: the stop in force for it (its id), or None. Empty while nothing on the page is stopped.
+    stopped: Mapping[str, int | None] = field(default_factory=dict)
     # What a person discarded, by Message-ID as the envelope has it: the facts of that decision.
     discarded: Mapping[str, tuple[tuple[str, str | int], ...]] = field(default_factory=dict)
