@@ -163,16 +163,16 @@ def _stop(envelope: Envelope, *, rules: Rules, known: Known, found: Correlated |
 
 
 def _excluded(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Reason | None:
-    if not sent and envelope.sender and _on_list(address_key(envelope.sender), rules.blocked):
+    if not sent and envelope.sender and on_list(address_key(envelope.sender), rules.blocked):
         return Reason.BLOCKED
-    if rules.exclude_automated and _automated(envelope):
+    if rules.exclude_automated and automated(envelope):
         return Reason.AUTOMATED
     if rules.exclude_internal and _internal(envelope, rules=rules, known=known):
         return Reason.INTERNAL
     return None
 
 
-def _on_list(address: str, entries: frozenset[str]) -> bool:
+def on_list(address: str, entries: frozenset[str]) -> bool:
     """Tell whether the address, its domain, or a domain above that one is listed."""
     if not address:
         return False
@@ -182,7 +182,8 @@ def _on_list(address: str, entries: frozenset[str]) -> bool:
     return any(".".join(labels[start:]) in entries for start in range(len(labels)))
 
 
-def _automated(envelope: Envelope) -> bool:
+def automated(envelope: Envelope) -> bool:
+    """Tell whether a program sent the message, or reports on one."""
     # RFC 3834 §5: any value but "no" says that no person wrote it. Delivery reports are automated by their class.
     value = envelope.auto_submitted.partition(";")[0].strip()
     return value not in ("", "no") or envelope.item_class.upper().startswith("REPORT.")
@@ -198,7 +199,7 @@ def _internal(envelope: Envelope, *, rules: Rules, known: Known) -> bool:
 
 def colleague(address: str, *, rules: Rules, known: Known) -> bool:
     """Tell whether a (lower-case) address is the organisation's own."""
-    return address == rules.mailbox_address or address in known.internal or _on_list(address, rules.internal_domains)
+    return address == rules.mailbox_address or address in known.internal or on_list(address, rules.internal_domains)
 
 
 def candidates(address: str, *, rules: Rules, known: Known) -> tuple[RecordRef, ...]:
