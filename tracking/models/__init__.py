@@ -9,19 +9,19 @@ from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.folder import CoveredFolder, TrackedFolder
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
+from tracking.models.outgoing import OutgoingFile, OutgoingMail
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
-from tracking.models.outgoing import OutgoingFile, OutgoingMail
 from tracking.models.reconciliation import Reconciliation
 from tracking.models.record import Account, Case, Lead, Opportunity
 
 __all__ = [
     "Account",
     "Activity",
+    "AddressChoice",
     "Appointment",
     "Attachment",
     "Attendance",
-    "AddressChoice",
     "Case",
     "Contact",
     "CoveredFolder",
@@ -30,28 +30,28 @@ __all__ = [
     "FieldConflict",
     "FieldDirection",
     "Holder",
+    "IgnoredDomain",
     "ItemDecision",
     "ItemFailure",
     "ItemLink",
     "Lead",
-    "IgnoredDomain",
     "LinkState",
     "OccurrenceChange",
     "Opportunity",
+    "OutgoingFile",
+    "OutgoingMail",
     "Participant",
     "PolicyChange",
     "PolicyDraft",
-    "OutgoingFile",
-    "OutgoingMail",
     "Reconciliation",
     "SyncFilter",
     "Task",
     "Thread",
+    "ThreadCut",
     "ThreadKey",
+    "ThreadStop",
     "TrackedFolder",
     "TrackingCategory",
-]
-    "ThreadCut",
-    "ThreadStop",
     "TrackingEvent",
     "UnknownSender",
+]
