@@ -217,6 +217,9 @@ BLOB_ROOT = Path(env.str("CRMSYNC_BLOBS", default=str(VAR / "blobs")))
 # A run whose heartbeat is older than this is taken to be dead: its mailbox may be claimed again. Must exceed the
 # longest wait for a mail server (provider read time-out, 30 s).
 LEASE_SECONDS = env.int("CRMSYNC_LEASE_SECONDS", default=90)
+# Rules for tracked folders that a mailbox may have. All followed folders are asked about in one request, so this bounds
+# what an idle run costs.
+TRACKED_FOLDERS = env.int("CRMSYNC_TRACKED_FOLDERS", default=50)
 # Jobs a worker process does before it is replaced by a fresh one; bounds what a leak in a library can cost.
 WORKER_JOBS = env.int("CRMSYNC_WORKER_JOBS", default=5_000)
 # Resident memory in MB at which a worker process ends after its job, to be started anew.

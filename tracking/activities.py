@@ -52,7 +52,8 @@ def create(
 
 def _activity(action: Track, item: Fetched, mailbox: Mailbox, now: datetime) -> Activity:
     envelope, content = action.envelope, item.content
-    regarding = action.found.activity.regarding if action.found else None
+    regarding = action.regarding
+    by_folder = action.folder if action.folder and action.folder.regarding else None
     sender = envelope.sender
     return Activity(
         message_key=action.message_key,
@@ -70,7 +71,8 @@ def _activity(action: Track, item: Fetched, mailbox: Mailbox, now: datetime) -> 
         has_attachments=any(not attachment.info.inline for attachment in item.attachments),
         regarding_kind=regarding.kind if regarding else "",
         regarding_id=regarding.id if regarding else None,
-        regarding_by=RegardingBy.THREAD if regarding else "",
+        regarding_by=(RegardingBy.FOLDER if by_folder else RegardingBy.THREAD) if regarding else "",
+        regarding_folder_id=by_folder.id if by_folder else None,
         owner=mailbox.owner,
         tracked_at=now,
     )

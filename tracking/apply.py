@@ -22,10 +22,11 @@ from tracking import activities, copies
 from tracking.activities import thread_keys
 from tracking.failures import GONE, record, resolve
 from tracking.fetched import Fetched
+from tracking.folder_rules import regard
 from tracking.locks import lock_keys
 from tracking.models import Activity, Holder, ItemDecision
 from tracking.sync import identity
-from tracking.sync.facts import Outcome, Reason
+from tracking.sync.facts import FolderRule, Outcome, Reason
 from tracking.sync.plan import Action, Fail, Keep, Link, Refuse, Remove, Touch, Track
 
 # Two workers that wait for each other's rows: PostgreSQL ends one of them, which then simply does its page again.
@@ -50,6 +51,8 @@ class Page:
     cursor: str | None = None
     more: bool = False
     listed: Sequence[str] = ()
+    # In force in the folder: it says what mail that came into it is about.
+    rule: FolderRule | None = None
 
 
 @dataclass(slots=True)
@@ -169,6 +172,7 @@ class _Writer:
         self._save()
         self._touch({action.item_id: action.change_key for action in actions if isinstance(action, Touch)})
         self._remove([action.item_id for action in actions if isinstance(action, Remove)])
+        self._regard(links, actions)
         self._move_cursor(before, actions)
         self._mark_listed()
         return self.stored
@@ -290,8 +294,9 @@ class _Writer:
 
     def _refuse(self, action: Refuse) -> None:
         refusal = ItemDecision(
-            item_id=action.item_id, change_key=action.change_key, outcome=Outcome.REFUSED, reason=action.reason
-        )
+            item_id=action.item_id, change_key=action.change_key, outcome=action.outcome, reason=action.reason,
+            facts=dict(action.facts),
+        )  # fmt: skip
         self._note(refusal, action.message_id)
 
     def _fail(self, failures: Sequence[Fail]) -> None:
@@ -339,6 +344,15 @@ class _Writer:
             holder.change_key = change_keys[holder.item_id] or holder.change_key
         ItemDecision.objects.bulk_update(decisions, ["folder", "change_key"])
         Holder.objects.bulk_update(holders, ["folder", "change_key", "removed_at"])
+
+    def _regard(self, links: Sequence[Link], actions: Sequence[Action]) -> None:
+        """Let the folder's rule say what tracked mail that came into it is about; of new mail it was said already."""
+        if self.page.rule is None or self.page.rule.regarding is None:
+            return
+        came = [link.envelope.item_id for link in links]
+        came += [action.item_id for action in actions if isinstance(action, Touch) and action.arrived]
+        held = Holder.objects.filter(mailbox=self.mailbox, item_id__in=came, removed_at=None)
+        regard(self.page.rule, set(held.values_list("activity_id", flat=True)), self.mailbox)
 
     def _remove(self, item_ids: Sequence[str]) -> None:
         """Mark items that left the folder. The decision stays, so that it can still be explained."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Lower
 
@@ -11,7 +12,16 @@ from mailboxes.provider.port import Envelope
 from security.access import visible
 from security.models import User
 from tracking import copies
-from tracking.models import Account, Activity, Case, Contact, Holder, ItemDecision, Lead
+from tracking.models import (
+    Account,
+    Activity,
+    Case,
+    Contact,
+    Holder,
+    ItemDecision,
+    Lead,
+    TrackingCategory,
+)
 from tracking.models.activity import RecordKind
 from tracking.sync import identity
 from tracking.sync.decide import address_key, recipients
@@ -36,7 +46,13 @@ def rules_of(mailbox: Mailbox) -> Rules:
         exclude_automated=profile.exclude_automated,
         blocked=_lines(profile.blocked),
         internal_domains=_lines(profile.internal_domains),
+        category=_category(mailbox),
     )
+
+
+def _category(mailbox: Mailbox) -> str:
+    names = TrackingCategory.objects.filter(mailbox=mailbox, mail=True).values_list("name", flat=True)
+    return next((name.lower() for name in names), "")
 
 
 def _lines(text: str) -> frozenset[str]:
@@ -70,11 +86,26 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         if (key := address_key(person))
     }
     return Known(
+        discarded=_discarded(mailbox, envelopes),
         activities=_activities(mailbox, keys | own, own),
         conversations=_conversations(conversations),
         records=_records(mailbox.owner, addresses),
         internal=_colleagues(addresses),
     )
+
+
+def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tuple[tuple[str, str | int], ...]]:
+    """Return the messages among these that a person discarded from this mailbox, wherever they lay then."""
+    ids = {
+        identity.message_hash(envelope.message_id, settings.MESSAGE_ID_KEY): envelope.message_id
+        for envelope in envelopes
+        if envelope.message_id
+    }
+    ids.pop("", None)
+    rows = ItemDecision.objects.filter(
+        mailbox=mailbox, message_hash__in=ids, outcome=ItemDecision.Outcome.DISCARDED
+    ).values_list("message_hash", "facts")
+    return {ids[digest]: tuple(facts.items()) for digest, facts in rows}
 
 
 def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:

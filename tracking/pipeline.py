@@ -23,12 +23,13 @@ from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.content import fetch, read_envelopes
 from tracking.cursors import read_changes
 from tracking.failures import count_attempt, follow_folders, take_due
+from tracking.folder_rules import rule_in, settle
 from tracking.faults import FilterBroken, OwnFilterBroken
 from tracking.linked import links
 from tracking.linked import session as linked
 from tracking.lookups import known_items, known_messages, rules_of
 from tracking.models import SyncFilter
-from tracking.sync.facts import Outcome, Reason
+from tracking.sync.facts import FolderRule, Outcome, Reason
 from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
 
 PAGE_ITEMS = 200
@@ -148,6 +149,8 @@ class _Session:
         if self.report.full_pass or not _in_order(rows):
             self.report.full_pass = True
             rows = self._refresh_folders(rows)
+            if settle(self.mailbox, rows, FOLLOWED, self.clock()):
+                rows = list(self.mailbox.folders.all())
             follow_folders(self.mailbox, self.clock())
             if not _in_order(rows):
                 raise MailboxGone(code="nothing_followed")
@@ -329,6 +332,7 @@ class _Session:
                 raise LeaseLost
 
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
+        rule = rule_in(folder, self.mailbox.owner)
         items = known_items(folder, {change.item_id for change in page.changes})
         asked = sort_changes(page.changes, items)
         if self.mailbox.first_sync_done:
@@ -337,18 +341,18 @@ class _Session:
         if one_by_one and folder.attempts > _PAGE_ATTEMPTS:
             # Read alone, it has ended its worker or its connection three times: set aside unread.
             actions: list[Action] = [Fail(i, "", Reason.KILLS_WORKER, "kills_worker") for i in asked.read]
-            self._store(Page(folder, [*asked.actions, *actions], {}, page.cursor, page.more, asked.listed))
+            self._store(Page(folder, [*asked.actions, *actions], {}, page.cursor, page.more, asked.listed, rule))
             Folder.objects.filter(pk=folder.pk).update(careful=0)
             return
         try:
-            plan = self._plan(folder, asked.read)
+            plan = self._plan(folder, asked.read, rule)
             actions, fetched = fetch(self.provider, plan, beat=self.beat)
         except ProviderError as error:
             self._blame(folder, error)
             raise
-        self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed))
+        self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed, rule))
 
-    def _plan(self, folder: Folder, item_ids: Sequence[str]) -> Plan:
+    def _plan(self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None) -> Plan:
         """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
         answers = read_envelopes(self.provider, item_ids, beat=self.beat)
         readable = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
@@ -357,6 +361,7 @@ class _Session:
             sent=folder.role == FolderRole.SENT,
             rules=rules_of(self.mailbox),
             known=known_messages(self.mailbox, readable),
+            folder=rule,
         )
 
     def _store(self, page: Page) -> None:
@@ -364,10 +369,11 @@ class _Session:
         count(self.report, stored)
 
     def take(self, folder: Folder, item_ids: Sequence[str], settled: Sequence[Action] = ()) -> None:
-        plan = self._plan(folder, item_ids)
+        rule = rule_in(folder, self.mailbox.owner)
+        plan = self._plan(folder, item_ids, rule)
         actions, fetched = fetch(self.provider, plan, beat=self.beat)
         self.report.reached_server = bool(item_ids)
-        self._store(Page(folder, [*settled, *actions], fetched))
+        self._store(Page(folder, [*settled, *actions], fetched, rule=rule))
 
     # -- what failed before
 
@@ -380,14 +386,15 @@ class _Session:
                 return
             count_attempt(failure, self.clock())
             folder = by_folder[failure.folder_id]
+            rule = rule_in(folder, self.mailbox.owner)
             try:
-                plan = self._plan(folder, [failure.item_id])
+                plan = self._plan(folder, [failure.item_id], rule)
                 actions, fetched = fetch(self.provider, plan, beat=self.beat)
             except ProviderError as error:
                 if not self._blame(folder, error):
                     raise
             else:
-                self._store(Page(folder, actions, fetched))
+                self._store(Page(folder, actions, fetched, rule=rule))
 
 
 def broken_filters(broken: Sequence[SyncFilter]) -> FilterBroken:

@@ -10,6 +10,7 @@ from mailboxes.provider.errors import CursorExpired, ProviderError, Scope
 from mailboxes.provider.port import Envelope, FolderRole, MailProvider
 from mailboxes.report import RunReport
 from tracking.content import read_envelopes
+from tracking.folder_rules import rule_in
 from tracking.lookups import known_items, known_messages, rules_of
 from tracking.pipeline import FOLLOWED, PAGE_ITEMS
 from tracking.sync import identity
@@ -81,7 +82,8 @@ class _Preview:
             activities={**self.activities, **known.activities},
             conversations={**self.conversations, **known.conversations},
         )
-        self._count(plan_page(answers, sent=folder.role == FolderRole.SENT, rules=self.rules, known=known))
+        rule = rule_in(folder, self.mailbox.owner)
+        self._count(plan_page(answers, sent=folder.role == FolderRole.SENT, rules=self.rules, known=known, folder=rule))
 
     def _count(self, plan: Plan) -> None:
         self.report.updated += len(plan.of(Link))

@@ -13,8 +13,8 @@ from typing import Final, Literal
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import Change, ChangeKind, Envelope
 from tracking.sync import identity
-from tracking.sync.decide import Correlated, Verdict, address_key, colleague, correlate, decide, existing, promote
-from tracking.sync.facts import Known, KnownActivity, KnownItem, Outcome, Reason, RecordRef, Rules
+from tracking.sync.decide import Correlated, Verdict, address_key, colleague, correlate, decide, existing, promote, speaks_for
+from tracking.sync.facts import FolderRule, Known, KnownActivity, KnownItem, Outcome, Reason, RecordRef, Rules
 
 _READ: Final = "read"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -42,6 +42,15 @@ class Track:
     people: tuple[Person, ...]
     found: Correlated | None
     outgoing: bool
+    # The rule of its folder, if that speaks for it: what the message becomes about is then the rule's to say.
+    folder: FolderRule | None = None
+
+    @property
+    def regarding(self) -> RecordRef | None:
+        """Return what the message becomes about: what its folder's rule says, else what it answers is about."""
+        if self.folder is not None and self.folder.regarding is not None:
+            return self.folder.regarding
+        return self.found.activity.regarding if self.found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Keep nothing but the decision. Carries no envelope on purpose: what is not here cannot be stored."""
+    """Keep nothing but the decision. Carries no envelope on purpose: what is not here cannot be stored.
+
+    `outcome` is refused, or discarded where a person did that to the same message before it moved (`facts`: theirs).
+    """
 
     item_id: str
     change_key: str
     message_id: str
     reason: Reason
+    outcome: Outcome = Outcome.REFUSED
+    facts: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +106,14 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """A known item changed in a way that does not matter: remember its new change key."""
+    """A known item changed in a way that does not matter: remember its new change key.
+
+    `arrived`: it came into this folder with its id, where the folder's rule may have a word on what it is about.
+    """
 
     item_id: str
     change_key: str
+    arrived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +191,25 @@ def _answer(change: Change, item: KnownItem | None) -> Touch | Remove | Literal[
     if item.outcome in (Outcome.TRACKED, Outcome.UPDATED, Outcome.DISCARDED):
         # The copy is immutable: a category, a flag, a move back change nothing in it. What a person discarded stays so
         # until a person takes it back.
-        return Touch(change.item_id, change.change_key)
+        return Touch(change.item_id, change.change_key, arrived=not item.here)
     # Refused or quarantined: a change may change the answer; being read does not.
-    return Touch(change.item_id, change.change_key) if change.kind is ChangeKind.READ_FLAG else _READ
+    if change.kind is ChangeKind.READ_FLAG and item.here:
+        return Touch(change.item_id, change.change_key)
+    return _READ
 
 
 def plan_page(
-    envelopes: Sequence[tuple[str, Envelope | ItemUnreadable]], *, sent: bool, rules: Rules, known: Known
+    envelopes: Sequence[tuple[str, Envelope | ItemUnreadable]],
+    *,
+    sent: bool,
+    rules: Rules,
+    known: Known,
+    folder: FolderRule | None = None,
 ) -> Plan:
-    """Decide on every envelope, oldest first, so that a reply finds what it answers on the same page."""
+    """Decide on every envelope, oldest first, so that a reply finds what it answers on the same page.
+
+    `folder` is the rule in force in the folder that the page is of.
+    """
     actions: list[Action] = []
     readable: list[Envelope] = []
     for item_id, answer in envelopes:
@@ -194,12 +222,12 @@ def plan_page(
     conversations = dict(known.conversations)
     growing = replace(known, activities=MappingProxyType(activities), conversations=MappingProxyType(conversations))
     for envelope in readable:
-        action = _plan_one(envelope, sent=sent, rules=rules, known=growing)
+        action = _plan_one(envelope, sent=sent, rules=rules, known=growing, folder=folder)
         actions.append(action)
         if isinstance(action, Track):
             tracked = KnownActivity(
                 action.message_key,
-                regarding=action.found.activity.regarding if action.found else None,
+                regarding=action.regarding,
                 mailboxes=frozenset({rules.mailbox_id}),
                 concerned=True,
             )
@@ -209,18 +237,20 @@ def plan_page(
     return Plan(tuple(actions))
 
 
-def _plan_one(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> Action:
+def _plan_one(
+    envelope: Envelope, *, sent: bool, rules: Rules, known: Known, folder: FolderRule | None = None
+) -> Action:
     found = correlate(envelope, known)
-    verdict = decide(envelope, sent=sent, rules=rules, known=known, found=found)
+    verdict = decide(envelope, sent=sent, rules=rules, known=known, found=found, folder=folder)
     activity = existing(envelope, rules=rules, known=known)
     if activity is None:
         key = identity.message_key(envelope, rules.mailbox_id)
-        return _promoted(envelope, verdict, key, sent=sent, rules=rules, known=known, found=found)
+        return _promoted(envelope, verdict, key, sent=sent, rules=rules, known=known, found=found, folder=folder)
     if activity.concerned:
         return Link(envelope, activity.message_key, verdict.reason)
-    alone = promote(envelope, sent=sent, rules=rules, known=known, found=found)
+    alone = promote(envelope, sent=sent, rules=rules, known=known, found=found, folder=folder)
     own = identity.own_key(envelope, rules.mailbox_id)
-    otherwise = _promoted(envelope, alone, own, sent=sent, rules=rules, known=known, found=found)
+    otherwise = _promoted(envelope, alone, own, sent=sent, rules=rules, known=known, found=found, folder=folder)
     return Link(envelope, activity.message_key, verdict.reason, otherwise)
 
 
@@ -233,13 +263,19 @@ def _promoted(
     rules: Rules,
     known: Known,
     found: Correlated | None,
+    folder: FolderRule | None = None,
 ) -> Track | Refuse:
     if verdict.outcome is Outcome.REFUSED:
         return Refuse(envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason)
+    if verdict.outcome is Outcome.DISCARDED:
+        return Refuse(
+            envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason, verdict.outcome, verdict.facts
+        )
     outgoing = sent or (
         envelope.sender is not None and colleague(address_key(envelope.sender), rules=rules, known=known)
     )
-    return Track(envelope, key, verdict.reason, verdict.facts, _people(envelope, known), found, outgoing)
+    speaking = folder if speaks_for(folder, envelope.received_at) else None
+    return Track(envelope, key, verdict.reason, verdict.facts, _people(envelope, known), found, outgoing, speaking)
 
 
 def _people(envelope: Envelope, known: Known) -> tuple[Person, ...]:

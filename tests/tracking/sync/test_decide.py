@@ -114,6 +114,7 @@ def test_what_a_change_of_an_item_asks_for():
     tracked, refused, set_aside = (KnownItem("1", o) for o in (Outcome.TRACKED, Outcome.REFUSED, Outcome.QUARANTINED))
     given_up = KnownItem("1", Outcome.DISCARDED)
     away = KnownItem("1", Outcome.TRACKED, here=False)
+    refused_elsewhere = KnownItem("2", Outcome.REFUSED, here=False)
     rows = [
         (created, None, "read"),
         (updated, None, "read"),
@@ -130,7 +131,9 @@ def test_what_a_change_of_an_item_asks_for():
         (updated, given_up, Touch("i", "2")),
         (read, given_up, Touch("i", "2")),
         (removed, given_up, Remove("i")),
-        (created, away, Touch("i", "2")),
+        (created, away, Touch("i", "2", arrived=True)),
+        (created, refused_elsewhere, "read"),
+        (read, refused_elsewhere, "read"),
         (removed, away, None),
     ]
     for kind, item, wanted in rows:
