@@ -13,6 +13,7 @@ MANAGE_POLICY: Final = "security.manage_policy"
 READ_DIAGNOSTICS: Final = "security.read_diagnostics"
 READ_ALL_THREADS: Final = "security.read_all_threads"
 READ_ALL_RECORDS: Final = "security.read_all_records"
+MANAGE_THREADS: Final = "security.manage_threads"
 
 # (codename, sentence): the sentence is what an administrator reads beside the tick box.
 PRIVILEGES: "Final[list[tuple[str, StrPromise | str]]]" = [
@@ -22,4 +23,5 @@ PRIVILEGES: "Final[list[tuple[str, StrPromise | str]]]" = [
     ("read_diagnostics", _("May see every mailbox, its runs, decisions and errors, without the mail itself.")),
     ("read_all_threads", _("May read every tracked thread.")),
     ("read_all_records", _("May read every account, contact, lead, opportunity and case.")),
+    ("manage_threads", _("May stop, split and join threads and settle addresses, in all mail that they may read.")),
 ]

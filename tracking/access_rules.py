@@ -5,9 +5,10 @@ those of its messages that the person may read. A blind copy is known to the sen
 was tracked may be the sender's, and those who hold another must not learn from it what theirs does not say. Decisions,
 failures and links go with their mailbox: they say nothing of the mail itself. Records, appointments and tasks: their
 owner, and people with the privilege to read every record; on every route, matching of addresses included (design §4).
+Senders that no record knows are mail, too: for the owner of the mailbox they wrote to, and who may read every thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -20,6 +21,7 @@ from security.models import User
 from tracking.models import (
     Account,
     Activity,
+    AddressChoice,
     Appointment,
     Attachment,
     Attendance,
@@ -28,6 +30,7 @@ from tracking.models import (
     EmailBody,
     FieldConflict,
     Holder,
+    IgnoredDomain,
     ItemDecision,
     ItemFailure,
     ItemLink,
@@ -39,6 +42,9 @@ from tracking.models import (
     Reconciliation,
     Task,
     Thread,
+    ThreadStop,
+    TrackingEvent,
+    UnknownSender,
 )
 from tracking.models.record import Owned
 
@@ -111,6 +117,43 @@ def _conflicts(user: User) -> QuerySet[FieldConflict]:
     return FieldConflict.objects.filter(link__in=visible(user, ItemLink).order_by().values("pk"))
 
 
+def holds(user: User, activities: Iterable[int]) -> bool:
+    """Return whether mailboxes of `user` hold every one of these messages."""
+    ids = set(activities)
+    held = Holder.objects.filter(activity__in=ids, mailbox__owner=user).order_by().values("activity").distinct().count()
+    return held == len(ids)
+
+
+def may_arrange(user: User, activities: Iterable[int]) -> bool:
+    """Return whether `user`, who may read these messages, may say which thread they are in and what they are about."""
+    return user.has_perm(privileges.MANAGE_THREADS) or holds(user, activities)
+
+
+def _of_owner_mailbox(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
+    def rule(user: User) -> QuerySet[Any]:
+        rows: QuerySet[Any] = model._default_manager.all()
+        return rows if _reads_all(user) else rows.filter(mailbox__owner=user)
+
+    return rule
+
+
+def _choices(user: User) -> QuerySet[AddressChoice]:
+    return AddressChoice.objects.all() if _reads_all(user) else AddressChoice.objects.filter(owner=user)
+
+
+def _stops(user: User) -> QuerySet[ThreadStop]:
+    seen = ThreadStop.objects.filter(thread__in=visible(user, Thread).order_by().values("pk"))
+    return seen.filter(Q(mailbox=None) | Q(mailbox__in=visible(user, Mailbox).order_by().values("pk")))
+
+
+def _events(user: User) -> QuerySet[TrackingEvent]:
+    """Return what was done to messages they may read, but not by whose mailbox if that is none of theirs to see."""
+    rows = TrackingEvent.objects.filter(Exists(_activities(user).filter(pk=OuterRef("activity_id"))))
+    if _reads_all(user):
+        rows = TrackingEvent.objects.all()
+    return rows.filter(Q(mailbox_id=None) | Q(mailbox_id__in=visible(user, Mailbox).order_by().values("pk")))
+
+
 register(Activity, _activities)
 register(Thread, _threads)
 register(Participant, _participants)
@@ -123,3 +166,8 @@ for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
 for _part in (Attendance, OccurrenceChange):
     register(_part, _of_appointment(_part))
 register(FieldConflict, _conflicts)
+for _asked in (UnknownSender, IgnoredDomain):
+    register(_asked, _of_owner_mailbox(_asked))
+register(AddressChoice, _choices)
+register(ThreadStop, _stops)
+register(TrackingEvent, _events)

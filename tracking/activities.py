@@ -5,18 +5,17 @@ from datetime import datetime
 
 from mailboxes.models import Mailbox
 from tracking.fetched import Fetched
-from tracking.lookups import message_keys
 from tracking.models import Activity, Attachment, EmailBody, Participant
 from tracking.models.activity import RegardingBy
-from tracking.sync import identity
+from tracking.sync import decide, identity
 from tracking.sync.plan import Link, Track
 from tracking.threads import Newcomer, place
 
 
 def thread_keys(action: Track | Link, mailbox_id: int) -> tuple[str, ...]:
-    """Return every key by which the message can meet others: its own, its parents', its conversation's."""
-    conversation = identity.conversation_key(action.envelope)
-    return message_keys(action.envelope, mailbox_id) + ((conversation,) if conversation else ())
+    """Return every key by which the message can meet others, the nearest first (`tracking.sync.decide`)."""
+    track = action if isinstance(action, Track) else action.otherwise
+    return decide.thread_keys(action.envelope, mailbox_id, track.found if isinstance(track, Track) else None)
 
 
 def create(
@@ -59,6 +58,7 @@ def _activity(action: Track, item: Fetched, mailbox: Mailbox, now: datetime) -> 
         message_key=action.message_key,
         message_id=envelope.message_id,
         conversation_key=identity.conversation_key(envelope),
+        answers=next(iter(identity.parent_keys(envelope)), ""),
         correlation=action.found.method if action.found else "none",
         direction="outgoing" if action.outgoing else "incoming",
         subject=envelope.subject,
@@ -98,6 +98,7 @@ def _participants(action: Track, row: Activity) -> list[Participant]:
             record_kind=person.record.kind if person.record else "",
             record_id=person.record.id if person.record else None,
             ambiguous=person.ambiguous,
+            chosen=Participant.Chosen.ADDRESS if person.chosen else "",
         )
         for person in action.people
     ]

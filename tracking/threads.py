@@ -1,19 +1,20 @@
 """Which thread a message belongs to: messages that name each other, or share a conversation, are one thread.
 
 Works on keys (`ThreadKey`), so that the order in which messages arrive does not matter: a reply that came first
-waits under its parent's key, and two threads that turn out to be one are merged, the older one staying.
+waits under its parent's key, and two threads that turn out to be one are merged, the older one staying. Two that a person
+has split are never merged (`ThreadCut`): a message that names both goes with the nearest one.
 The caller holds the locks on all keys involved (`tracking.locks`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest, Least
 
-from tracking.models import Activity, Thread, ThreadKey
+from tracking.models import Activity, Thread, ThreadCut, ThreadKey, ThreadStop
 
 # "Re:", "AW: FW:", "RE[2]:" in the languages of the usual mail programs; what is left names the thread.
 _PREFIXES = re.compile(
@@ -29,18 +30,27 @@ def thread_subject(subject: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """A thread to be: the stored threads and the new messages that turned out to be one."""
+    """A thread to be: the stored threads and the new messages that turned out to be one. `keys` are those not stored yet."""
 
     stored: set[int] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     times: list[datetime] = field(default_factory=list)
     subject: str = ""
     thread: Thread | None = None
+    into: "_Group | None" = None
+
+    @property
+    def now(self) -> "_Group":
+        """Return the group that this one became part of."""
+        group = self
+        while group.into is not None:
+            group = group.into
+        return group
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A message that needs a thread. `keys`: its own, those it answers, its conversation's."""
+    """A message that needs a thread. `keys`: its own, those it answers, its conversation's; the nearest first."""
 
     keys: tuple[str, ...]
     subject: str
@@ -70,22 +80,40 @@ def place(newcomers: Sequence[Newcomer]) -> list[Thread]:
 
 def _group(newcomers: Sequence[Newcomer]) -> list[_Group]:
     stored = _locked({key for newcomer in newcomers for key in newcomer.keys})
-    by_key: dict[str, _Group] = {}
-    by_thread: dict[int, _Group] = {}
-    placed: list[tuple[Newcomer, str]] = []
+    threads = set(stored.values())
+    apart = cuts(threads) if len(threads) > 1 else {}
+    by_thread = {thread: _Group(stored={thread}) for thread in threads}
+    by_key = {key: by_thread[thread] for key, thread in stored.items()}
     for newcomer in newcomers:
-        touched = [by_key[key] for key in newcomer.keys if key in by_key]
-        threads = {stored[key] for key in newcomer.keys if key in stored}
-        touched += [by_thread[thread] for thread in threads if thread in by_thread]
-        group = _merge(touched) if touched else _Group()
-        group.stored |= threads
-        group.keys.update(newcomer.keys)
+        group = _nearest([by_key[key].now for key in newcomer.keys if key in by_key], apart)
+        new = [key for key in newcomer.keys if key not in by_key]
+        group.keys.update(new)
+        by_key.update(dict.fromkeys(new, group))
         group.times.append(newcomer.at)
         group.subject = group.subject or thread_subject(newcomer.subject)
-        by_key.update(dict.fromkeys(group.keys, group))
-        by_thread.update(dict.fromkeys(group.stored, group))
-        placed.append((newcomer, newcomer.keys[0]))
-    return [by_key[key] for _newcomer, key in placed]
+    return [by_key[newcomer.keys[0]].now for newcomer in newcomers]
+
+
+def _nearest(touched: Sequence[_Group], apart: Mapping[int, set[int]]) -> _Group:
+    """Return the first group with all others merged into it that no person has split from it; a new one if there is none."""
+    if not touched:
+        return _Group()
+    first, *others = dict.fromkeys(touched)
+    for other in others:
+        if not any(apart[thread] & other.stored for thread in first.stored if thread in apart):
+            _merge(first, other)
+    return first
+
+
+def cuts(threads: Iterable[int]) -> dict[int, set[int]]:
+    """Return which threads each of these is kept apart from."""
+    ids = set(threads)
+    found: dict[int, set[int]] = {}
+    if ids:
+        for low, high in ThreadCut.objects.filter(Q(low__in=ids) | Q(high__in=ids)).values_list("low", "high"):
+            found.setdefault(low, set()).add(high)
+            found.setdefault(high, set()).add(low)
+    return found
 
 
 def _locked(keys: set[str]) -> dict[str, int]:
@@ -102,14 +130,12 @@ def _locked(keys: set[str]) -> dict[str, int]:
             return stored
 
 
-def _merge(groups: Iterable[_Group]) -> _Group:
-    first, *others = dict.fromkeys(groups)
-    for other in others:
-        first.stored |= other.stored
-        first.keys |= other.keys
-        first.times += other.times
-        first.subject = first.subject or other.subject
-    return first
+def _merge(first: _Group, other: _Group) -> None:
+    first.stored |= other.stored
+    first.keys |= other.keys
+    first.times += other.times
+    first.subject = first.subject or other.subject
+    other.into = first
 
 
 def _join_stored(groups: Sequence[_Group]) -> None:
@@ -117,7 +143,7 @@ def _join_stored(groups: Sequence[_Group]) -> None:
     for group in groups:
         keep, *gone = sorted(group.stored)
         if gone:
-            _absorb(threads[keep], [threads[pk] for pk in gone])
+            absorb(threads[keep], [threads[pk] for pk in gone])
         Thread.objects.filter(pk=keep).update(
             messages=F("messages") + len(group.times),
             first_at=Least("first_at", min(group.times)),
@@ -126,7 +152,10 @@ def _join_stored(groups: Sequence[_Group]) -> None:
         group.thread = threads[keep]
 
 
-def _absorb(keep: Thread, gone: Sequence[Thread]) -> None:
+def absorb(keep: Thread, gone: Sequence[Thread]) -> None:
+    """Make `gone` part of `keep`, with all that people arranged for them; the caller has locked them all."""
+    _keep_apart(keep.pk, {thread.pk for thread in gone})
+    ThreadStop.objects.filter(thread__in=gone).update(thread=keep)
     Activity.objects.filter(thread__in=gone).update(thread=keep)
     ThreadKey.objects.filter(thread__in=gone).update(thread=keep)
     Thread.objects.filter(pk=keep.pk).update(
@@ -135,3 +164,16 @@ def _absorb(keep: Thread, gone: Sequence[Thread]) -> None:
         last_at=Greatest("last_at", max(thread.last_at for thread in gone)),
     )
     Thread.objects.filter(pk__in=[thread.pk for thread in gone]).delete()
+
+
+def _keep_apart(keep: int, gone: set[int]) -> None:
+    """What was kept apart from a thread that ends is kept apart from the one that it becomes part of."""
+    ids = gone | {keep}
+    others = {other for thread, apart in cuts(gone).items() if thread in gone for other in apart} - ids
+    cut_off(keep, others)
+
+
+def cut_off(thread: int, others: Iterable[int]) -> None:
+    """Keep a thread apart from others from now on."""
+    pairs = [sorted((thread, other)) for other in others]
+    ThreadCut.objects.bulk_create([ThreadCut(low_id=low, high_id=high) for low, high in pairs], ignore_conflicts=True)

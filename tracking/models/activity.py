@@ -30,7 +30,9 @@ class Correlation(models.TextChoices):
 
     NONE = "none", _("starts a thread")
     REPLY_HEADERS = "reply_headers", _("reply headers")
+    TOKEN = "token", _("tracking token")
     CONVERSATION = "conversation", _("conversation id")
+    SMART = "smart", _("subject and people")
 
 
 class RegardingBy(models.TextChoices):
@@ -156,8 +158,6 @@ class Participant(models.Model):
         CC = "cc", _("cc")
         BCC = "bcc", _("bcc")
 
-    activity = models.ForeignKey(Activity, on_delete=models.CASCADE, related_name="participants")
-    role = models.CharField(max_length=4, choices=Role)
     class Chosen(models.TextChoices):
         """How far the choice among several records reached; empty: there was nothing to choose."""
 
@@ -165,20 +165,22 @@ class Participant(models.Model):
         THREAD = "thread", _("for this thread")
         ADDRESS = "address", _("for this address")
 
+    activity = models.ForeignKey(Activity, on_delete=models.CASCADE, related_name="participants")
+    role = models.CharField(max_length=4, choices=Role)
     email = models.CharField(_("address"), max_length=400)
     name = models.CharField(_("name"), max_length=400, blank=True)
     record_kind = models.CharField(max_length=12, choices=RecordKind, blank=True)
     record_id = models.PositiveBigIntegerField(null=True)
     ambiguous = models.BooleanField(default=False)
+    chosen = models.CharField(max_length=8, choices=Chosen, blank=True)
 
     class Meta:
-    chosen = models.CharField(max_length=8, choices=Chosen, blank=True)
         """Found by address and by record."""
 
         indexes = [
+            models.Index(fields=["activity"], name="participant_ambiguous", condition=models.Q(ambiguous=True)),
             models.Index(Lower("email"), name="participant_email"),
             models.Index(
-            models.Index(fields=["activity"], name="participant_ambiguous", condition=models.Q(ambiguous=True)),
                 fields=["record_kind", "record_id"], name="participant_record", condition=~models.Q(record_kind="")
             ),
         ]

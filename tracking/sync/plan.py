@@ -11,10 +11,22 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from mailboxes.provider.errors import ItemUnreadable
-from mailboxes.provider.port import Change, ChangeKind, Envelope
+from mailboxes.provider.port import Address, Change, ChangeKind, Envelope
 from tracking.sync import identity
-from tracking.sync.decide import Correlated, Verdict, address_key, colleague, correlate, decide, existing, promote, speaks_for
+from tracking.sync.decide import (
+    Correlated,
+    Verdict,
+    address_key,
+    candidates,
+    colleague,
+    correlate,
+    decide,
+    existing,
+    promote,
+    speaks_for,
+)
 from tracking.sync.facts import FolderRule, Known, KnownActivity, KnownItem, Outcome, Reason, RecordRef, Rules
+from tracking.sync.strangers import stranger
 
 _READ: Final = "read"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -29,6 +41,8 @@ class Person:
     name: str
     record: RecordRef | None = None
     ambiguous: bool = False
+    # Its owner's choice for the address had its say.
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,8 @@ class Track:
     outgoing: bool
     # The rule of its folder, if that speaks for it: what the message becomes about is then the rule's to say.
     folder: FolderRule | None = None
+    # Its sender, if no record knows them and the policy wants to hear of it.
+    stranger: Address | None = None
 
     @property
     def regarding(self) -> RecordRef | None:
@@ -266,7 +282,7 @@ def _promoted(
     folder: FolderRule | None = None,
 ) -> Track | Refuse:
     if verdict.outcome is Outcome.REFUSED:
-        return Refuse(envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason)
+        return Refuse(envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason, facts=verdict.facts)
     if verdict.outcome is Outcome.DISCARDED:
         return Refuse(
             envelope.item_id, envelope.change_key, envelope.message_id, verdict.reason, verdict.outcome, verdict.facts
@@ -275,10 +291,20 @@ def _promoted(
         envelope.sender is not None and colleague(address_key(envelope.sender), rules=rules, known=known)
     )
     speaking = folder if speaks_for(folder, envelope.received_at) else None
-    return Track(envelope, key, verdict.reason, verdict.facts, _people(envelope, known), found, outgoing, speaking)
+    return Track(
+        envelope,
+        key,
+        verdict.reason,
+        verdict.facts,
+        _people(envelope, rules=rules, known=known),
+        found,
+        outgoing,
+        speaking,
+        stranger(envelope, sent=sent, rules=rules, known=known),
+    )
 
 
-def _people(envelope: Envelope, known: Known) -> tuple[Person, ...]:
+def _people(envelope: Envelope, *, rules: Rules, known: Known) -> tuple[Person, ...]:
     listed = [
         *([("from", envelope.sender)] if envelope.sender else []),
         *(("to", person) for person in envelope.to),
@@ -287,15 +313,17 @@ def _people(envelope: Envelope, known: Known) -> tuple[Person, ...]:
     ]
     people: dict[tuple[str, str], Person] = {}
     for role, address in listed:
-        candidates = known.records.get(address_key(address), ())
+        key = address_key(address)
+        fitting = candidates(key, rules=rules, known=known)
         people.setdefault(
-            (role, address_key(address)),
+            (role, key),
             Person(
                 role,
                 address.email,
                 address.name,
-                candidates[0] if len(candidates) == 1 else None,
-                ambiguous=len(candidates) > 1,
+                fitting[0] if len(fitting) == 1 else None,
+                ambiguous=len(fitting) > 1,
+                chosen=key in known.choices and len(fitting) < 2,
             ),
         )
     return tuple(people.values())
