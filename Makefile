@@ -22,7 +22,7 @@ CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 # Processes of the test run; each has its own databases in the one pair of servers.
 JOBS ?= logical
 # What `make bench` measures; its installation is apart from the one that you use.
-BENCHES ?= idle import
+BENCHES ?= idle import dispatch memory growth
 
 .PHONY: help
 help: ## list the commands

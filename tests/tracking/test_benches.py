@@ -15,7 +15,7 @@ from django.db import connection
 
 from security.commands import Failed, WrongUse
 from tests.crmsync_site.shell import PROJECT
-from tracking.benches import children, idle, importing, mail, plain, scratch
+from tracking.benches import children, dispatching, growth, idle, importing, mail, memory, plain, scratch, stored
 from tracking.management.commands import bench
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -46,6 +46,62 @@ def test_an_idle_run_is_one_request_and_one_per_folder_without_counters(env, tmp
     assert found["plain_exchangelib"]["requests_per_run"] >= 1
     assert found["plain_exchangelib"]["cpu_ms_per_run"] > 0
     assert "plain exchangelib" in idle.table(found)
+
+
+# -- dispatch, growth, memory
+
+
+def test_every_mailbox_is_dispatched_once_a_round_and_the_time_is_accounted_for(env, tmp_path):
+    found = dispatching.measure(dispatching.Options(mailboxes=12, rounds=2), env=env, folder=tmp_path)
+    assert found["requests_per_run"] == 1
+    assert len(found["each_round"]) == 2
+    assert found["mailboxes_per_s"] > 0
+    assert set(found["cpu_ms_per_mailbox"]) == {"workers", "dispatcher", "mail_server", "database", "queue"}
+    assert found["cpu_ms_per_mailbox"]["workers"] > 0
+    assert found["cpu_ms_per_mailbox"]["database"] > 0
+    assert 0 < found["busy"] <= 1
+    assert "mailboxes per second" in dispatching.table(found)
+
+
+def test_both_sides_of_growth_store_what_they_say_and_do_the_same_work(process_env, monkeypatch):
+    # What it starts lives in installations of their own, whose environment begins with this process's.
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", process_env["DJANGO_SETTINGS_MODULE"])
+    with scratch.installation() as env:
+        found = growth.measure(growth.Options(activities=2 * stored.BASE, pairs=1), env=env)
+    assert found["activities"] == [stored.BASE, 2 * stored.BASE]
+    assert found["stored"]["large"] == {name: 2 * count for name, count in found["stored"]["small"].items()}
+    for side in ("small", "large"):
+        assert (found[side]["tracked"], found[side]["updated"], found[side]["refused"]) == (70, 20, 10)
+        assert found[side]["cpu_ms"] > 0
+        assert found[side]["database_ms"] > 0
+        assert found[side]["rows_written"] > 300
+    assert len(found["ratios"]) == 1
+    assert "ratio of CPU and database time" in growth.table(found)
+
+
+def test_the_changes_of_growth_are_the_same_every_time_and_never_twice():
+    assert growth.changes(3) == growth.changes(3)
+    ids = [
+        email.message_from_bytes(raw, policy=email.policy.default)["Message-ID"]
+        for number in range(10)
+        for raw in growth.changes(number)
+    ]
+    assert len(set(ids)) == len(ids) == 10 * growth.CHANGES
+
+
+def test_a_worker_is_weighed_while_all_kinds_flow(env, tmp_path):
+    found = memory.measure(memory.Options(mailboxes=4, first=8, runs=16), env=env, folder=tmp_path)
+    assert [one["runs"] for one in found["each"]] == [8, 16]
+    assert 20 < found["pss_mb"] < 1_000
+    assert found["growth_mb"] == pytest.approx(found["each"][1]["pss_mb"] - found["each"][0]["pss_mb"], abs=0.06)
+    assert found["happened"]["messages tracked"] > 12
+    assert found["happened"]["entries linked"] >= 8
+    assert "after" in memory.table(found)
+
+
+def test_a_process_that_is_gone_weighs_nothing_and_says_so():
+    with pytest.raises(children.ChildFailed, match="is gone"):
+        children.weight_mb(_no_process())
 
 
 # -- import
@@ -131,7 +187,11 @@ def test_the_command_answers_one_document_and_leaves_nothing_behind(process_env)
     assert process.returncode == 0, notes
     found = json.loads(answer)
     assert (found["bench"], found["runs"], found["requests_per_run"]) == ("idle", 1, 1)
-    assert f"bench_{process.pid}" not in _databases()
+    assert not _scratch_of(process.pid)
+
+
+def _scratch_of(pid: int) -> set[str]:
+    return {name for name in _databases() if name.startswith(f"bench_{pid}_")}
 
 
 def _databases() -> set[str]:
@@ -150,6 +210,10 @@ def _databases() -> set[str]:
         (["import", "--ews=https://mail.example/E", "--username=DOMAIN\\me"], "--address is needed"),
         (["import", "--ews=https://mail.example/E", "--username=me@mail.example", "--messages=5"], "all of its Inbox"),
         (["idle", "--here"], "the data of this installation"),
+        (["dispatch", "--pairs=2"], "no option of bench dispatch"),
+        (["memory", "--mailboxes=0"], "at least 1"),
+        (["growth", "--activities=12345"], "a multiple of 10000"),
+        (["growth", "--side=small"], "the data of this installation"),
         (["nonsense"], "invalid choice"),
     ],
 )
@@ -230,13 +294,14 @@ def test_the_plain_side_counts_what_it_fetches_and_asks_as_often_as_told():
 def test_a_scratch_database_of_a_dead_bench_is_removed_and_a_used_one_is_not(process_env):
     gone = _no_process()
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE bench_{gone}")
+        cursor.execute(f"CREATE DATABASE bench_{gone}_1")
     with scratch.installation() as env:
-        assert f"bench_{gone}" not in _databases()
-        assert f"bench_{os.getpid()}" in _databases()
+        assert not _scratch_of(gone)
+        assert len(_scratch_of(os.getpid())) == 1
         assert Path(env["CRMSYNC_BLOBS"]).parent.is_dir()
         assert env["REDIS_URL"] != process_env["REDIS_URL"]
     assert not Path(env["CRMSYNC_BLOBS"]).parent.exists()
+    assert not _scratch_of(os.getpid())
 
 
 def _no_process() -> int:

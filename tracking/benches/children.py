@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def weight_mb(pid: int) -> float:
+    """Return the proportional set size of a process in megabytes (10^6 bytes): its memory, what it shares by its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except FileNotFoundError:
+        raise ChildFailed(f"Process {pid} is gone, or this system has no /proc.") from None
+    found = next((line for line in text.splitlines() if line.startswith("Pss:")), None)
+    if found is None:
+        raise ChildFailed(f"Process {pid} has ended; what precedes says why.")
+    return round(int(found.split()[1]) * 1024 / 1e6, 1)
+
+
 class Sandbox:
     """A sandbox Exchange in a process of its own."""
 
@@ -59,6 +72,10 @@ class Sandbox:
         """Return how often an operation was asked since the last reset."""
         return int(self._ask("requests")["operations"].get(operation, 0))
 
+    def deliver(self, to: str, mime: bytes) -> None:
+        """Have a message (RFC 5322) arrive from outside."""
+        self._ask("deliver", json.dumps({"to": to, "mime": b64encode(mime).decode()}).encode())
+
     def _ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         root = self.url.removesuffix("/EWS/Exchange.asmx")
         with urlopen(Request(f"{root}/_/{path}", data=body), timeout=30) as answer:  # noqa: S310 -- our own child on loopback
@@ -77,16 +94,23 @@ def sandbox(env: Mapping[str, str], *options: str) -> Iterator[Sandbox]:
 
 
 @contextmanager
-def worker(env: Mapping[str, str]) -> Iterator[int]:
-    """Run one `manage.py rqworker` for the length of the block; yield its process id."""
-    with _manage({**env, "CRMSYNC_LOG_LEVEL": "WARNING"}, "rqworker", stdout=subprocess.DEVNULL) as process:
+def worker(env: Mapping[str, str], *queues: str) -> Iterator[int]:
+    """Run one `manage.py rqworker` for the length of the block; yield its process id. No queues named: all of them."""
+    with _manage({**env, "CRMSYNC_LOG_LEVEL": "WARNING"}, "rqworker", *queues, stdout=subprocess.DEVNULL) as process:
         yield process.pid
 
 
-def wait_for_worker(pid: int, patience_s: float = 60.0) -> None:
-    """Wait until the worker listens to the queues; raises `ChildFailed` when it ends or does not come up."""
+@contextmanager
+def dispatcher(env: Mapping[str, str]) -> Iterator[int]:
+    """Run `manage.py dispatch` for the length of the block; yield its process id."""
+    with _manage({**env, "CRMSYNC_LOG_LEVEL": "WARNING"}, "dispatch", stdout=subprocess.DEVNULL) as process:
+        yield process.pid
+
+
+def wait_for_worker(pid: int, patience_s: float = 60.0, *, count: int = 1) -> None:
+    """Wait until `count` workers listen to the queues; raises `ChildFailed` when this one ends or they do not come up."""
     end = time.monotonic() + patience_s
-    while not Worker.count(queue=queue(SYNC)):
+    while Worker.count(queue=queue(SYNC)) < count:
         if time.monotonic() > end:
             raise ChildFailed(f"No worker came up within {patience_s:.0f} s.")
         cpu_seconds(pid)

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -22,6 +23,8 @@ PREFIX = "bench_"
 _MARK, _MARK_SECONDS = "crmsync:bench", 6 * 3600
 # From the last one on: the embedded server has 64, others usually 16.
 _DATABASES = range(63, 0, -1)
+# A process may have several at once.
+_NUMBERS = count(1)
 
 
 class NoScratch(Exception):
@@ -49,7 +52,7 @@ def is_scratch() -> bool:
 
 @contextmanager
 def _database() -> Iterator[str]:
-    name = f"{PREFIX}{os.getpid()}"
+    name = f"{PREFIX}{os.getpid()}_{next(_NUMBERS)}"
     try:
         with connection.cursor() as cursor:
             _remove_left_over()
@@ -70,7 +73,8 @@ def _remove_left_over() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [PREFIX.replace("_", r"\_") + "%"])
         for (name,) in cursor.fetchall():
-            if not re.fullmatch(PREFIX + r"\d+", name) or Path(f"/proc/{name.removeprefix(PREFIX)}").exists():
+            made_by = re.fullmatch(PREFIX + r"(\d+)_\d+", name)
+            if made_by is None or Path(f"/proc/{made_by[1]}").exists():
                 continue
             try:
                 cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
