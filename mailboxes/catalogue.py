@@ -492,6 +492,30 @@ _row(
     _("Give the mailbox the right to send as that address, or choose another sender."),
 )
 _row(
+    "draft_changed", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.PERSON,
+    _("A message was not sent: its draft was changed or thrown away in the mailbox."),
+    _("Somebody, or another program, was at the draft before it had left; they may still be writing."),
+    _("Look at the draft in Outlook. “Send again” sends it as it stands there; “Discard” leaves it to whoever changed it."),
+)
+_row(
+    "mail_lost", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.PERSON,
+    _("Nobody can say whether a message was sent: neither its draft nor its copy is found."),
+    _("The draft was made, and crmsync was cut off; since then somebody has moved or deleted it, or its copy."),
+    _("Ask the recipient, or look in Outlook. Then choose “It was sent” or “Send again”: it is never sent twice without you."),
+)
+_row(
+    "author_refused", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.PERSON,
+    _("A message was not sent: the mailbox does not belong to its author any more."),
+    _("The mailbox was given to somebody else, or its author was switched off, while the message waited."),
+    _("Discard the message; whoever owns the mailbox now can write it anew."),
+)
+_row(
+    "outgoing_file_missing", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.PERSON,
+    _("A message was not sent: a file that belongs to it is not on the disk."),
+    _("Files lie below CRMSYNC_BLOBS; this one was removed there, or that folder is not the one it was."),
+    _("Restore the folder from the backup and send again, or correct the message and add the file anew."),
+)
+_row(
     "attachment_unreadable", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.NEVER,
     _("An attachment could not be read; the message is kept without its bytes."),
     _("It is damaged, or an attached item that has no mail form (a contact, a task)."),

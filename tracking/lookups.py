@@ -22,6 +22,7 @@ from tracking.models import (
     Lead,
     TrackingCategory,
 )
+from tracking.models.outgoing import OutgoingMail
 from tracking.models.activity import RecordKind
 from tracking.sync import identity
 from tracking.sync.decide import address_key, recipients
@@ -91,6 +92,7 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         conversations=_conversations(conversations),
         records=_records(mailbox.owner, addresses),
         internal=_colleagues(addresses),
+        written=_written(mailbox, envelopes),
     )
 
 
@@ -106,6 +108,14 @@ def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tup
         mailbox=mailbox, message_hash__in=ids, outcome=ItemDecision.Outcome.DISCARDED
     ).values_list("message_hash", "facts")
     return {ids[digest]: tuple(facts.items()) for digest, facts in rows}
+
+
+def _written(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> frozenset[str]:
+    """Return the stamps among these of mail that was written in the CRM: of most pages none, and then nothing is asked."""
+    stamps = {envelope.stamp.lower() for envelope in envelopes if envelope.stamp}
+    if not stamps:
+        return frozenset()
+    return frozenset(OutgoingMail.objects.filter(mailbox=mailbox, stamp__in=stamps).values_list("stamp", flat=True))
 
 
 def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:

@@ -29,8 +29,11 @@ from tracking.linked import links
 from tracking.linked import session as linked
 from tracking.lookups import known_items, known_messages, rules_of
 from tracking.models import SyncFilter
+from tracking.outgoing import copies as outgoing_copies
+from tracking.outgoing import due as outgoing_due
+from tracking.outgoing import session as outgoing
 from tracking.sync.facts import FolderRule, Outcome, Reason
-from tracking.sync.plan import Action, Fail, Plan, plan_page, sort_changes
+from tracking.sync.plan import Action, Fail, Link, Plan, Track, plan_page, sort_changes
 
 PAGE_ITEMS = 200
 FULL_PASS_EVERY = timedelta(hours=1)
@@ -119,8 +122,10 @@ class _Session:
         self.report.full_pass = run.full_pass or last is None or started - last >= FULL_PASS_EVERY
 
     def run_all(self, folders: list[Folder] | None) -> None:
+        self._see_to_mail()
         rows = self._rows(folders)
-        followed = _in_order(rows)
+        # With its channel off, mail is not read and nothing is asked about it (S15).
+        followed = _in_order(rows) if self.mailbox.incoming else []
         in_step = [folder for folder in rows if folder.in_step and folder.gone_at is None]
         changed = list(self._changed([*followed, *in_step]))
         for folder in changed:
@@ -134,11 +139,33 @@ class _Session:
                 return
         if self.report.full_pass:
             self._retry_failures(followed)
-        elif self._all_gone(followed):
+        elif followed and self._all_gone(followed):
             # The mailbox was restored or moved, or its list of folders was not what it is: read it again at once.
             self.report.folder_errors.clear()
             self.report.full_pass = True
             self.run_all(None)
+        if not followed and not in_step:
+            # Whoever has nothing to ask has not failed to ask it.
+            self.report.reached_server = True
+
+    def _see_to_mail(self) -> None:
+        """Send what is due of the mail that was written in the CRM; without any this costs nothing."""
+        if not outgoing_due.is_due(self.mailbox, self.clock()):
+            return
+        session = outgoing.Session(
+            self.run, self.provider, clock=self.clock, beat=self.beat, take=self._take_copy, gives_way=self._gives_way
+        )
+        try:
+            session.work()
+        finally:
+            self.report.written += session.done
+            self.report.reached_server = self.provider.requests > 0
+
+    def _take_copy(self, item_id: str) -> None:
+        """Have a copy in Sent Items tracked, which need not be a folder that is read."""
+        folder = self.mailbox.folders.filter(role=FolderRole.SENT, gone_at=None).first()
+        if folder is not None:
+            self.take(folder, [item_id])
 
     # -- which folders
 
@@ -367,6 +394,9 @@ class _Session:
     def _store(self, page: Page) -> None:
         stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
         count(self.report, stored)
+        kept = [action.envelope for action in page.actions if isinstance(action, Track | Link) and action.envelope.stamp]
+        if kept:
+            outgoing_copies.note(self.run, {each.stamp.lower(): each.item_id for each in kept}, self.clock())
 
     def take(self, folder: Folder, item_ids: Sequence[str], settled: Sequence[Action] = ()) -> None:
         rule = rule_in(folder, self.mailbox.owner)

@@ -27,6 +27,7 @@ SENTENCES = {
     Reason.TRACKING_OFF: _("Refused, because this mailbox tracks nothing by itself."),
     Reason.NOT_A_REPLY: _("Refused, because it answers no tracked message and this mailbox tracks replies only."),
     Reason.NO_RECORD: _("Refused, because no record has the address of the person it is from or to."),
+    Reason.WRITTEN_HERE: _("Tracked, because it was written in the CRM."),
     Reason.MARKED: _("Tracked, because its owner gave it the category for it."),
     Reason.THREAD_STOPPED: _("Refused, because its conversation was stopped: nothing more of it is tracked."),
     Reason.IN_STEP: _("Kept in step with a record."),

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
 from mailboxes.provider.errors import ItemUnreadable
-from mailboxes.provider.port import Address, MailProvider
+from mailboxes.provider.port import Address, DraftProbe, MailProvider
 
 # The header in which an outgoing message carries its tracking token.
 TOKEN_HEADER: Final = "X-Crmsync-Token"  # noqa: S105 -- a header's name
@@ -162,5 +162,5 @@ class MailSender(Protocol):
         ...
 
 
-class WholeProvider(MailProvider, EntryProvider, MailSender, Protocol):
-    """All that the engine needs of one mailbox."""
+class WholeProvider(MailProvider, EntryProvider, MailSender, DraftProbe, Protocol):
+    """All that the engine needs of one mailbox; of `DraftProbe` it takes drafts of its own away, and no others."""

@@ -96,6 +96,8 @@ def promote(
         return Verdict(Outcome.REFUSED, never)
     if envelope.message_id in known.discarded:
         return Verdict(Outcome.DISCARDED, Reason.DISCARDED, known.discarded[envelope.message_id])
+    if envelope.stamp.lower() in known.written:
+        return Verdict(Outcome.TRACKED, Reason.WRITTEN_HERE)
     if by_hand := _by_hand(envelope, rules=rules, folder=folder):
         return Verdict(Outcome.TRACKED, by_hand)
     if folder is not None and folder.only:

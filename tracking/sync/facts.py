@@ -59,6 +59,7 @@ class Reason(StrEnum):
     NOT_A_REPLY = "not_a_reply"
     NO_RECORD = "no_record"
 
+    WRITTEN_HERE = "written_here"
     MARKED = "marked"
     IN_STEP = "in_step"
     NOT_MARKED = "not_marked"
@@ -149,3 +150,5 @@ class Known:
     stopped: Mapping[str, int | None] = field(default_factory=dict)
     # What a person discarded, by Message-ID as the envelope has it: the facts of that decision.
     discarded: Mapping[str, tuple[tuple[str, str | int], ...]] = field(default_factory=dict)
+    # Stamps (lower case) of mail that was written in the CRM and goes out from this mailbox.
+    written: frozenset[str] = frozenset()
