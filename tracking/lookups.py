@@ -1,6 +1,6 @@
 """What planning must know of a page, read from the database in a fixed number of queries, whatever the page's size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +12,7 @@ from mailboxes.provider.port import Envelope
 from security.access import visible
 from security.models import User
 from tracking import copies
+from tracking.correlation import limits_of, similar, vouched
 from tracking.models import (
     Account,
     Activity,
@@ -22,9 +23,9 @@ from tracking.models import (
     Lead,
     TrackingCategory,
 )
-from tracking.models.outgoing import OutgoingMail
 from tracking.models.activity import RecordKind
 from tracking.sync import identity
+from tracking.sync.addresses import Spelling, same_domains, spellings, under_any_spelling
 from tracking.sync.decide import address_key, recipients
 from tracking.sync.facts import Known, KnownActivity, KnownItem, Option, Outcome, RecordRef, Rules
 
@@ -48,6 +49,7 @@ def rules_of(mailbox: Mailbox) -> Rules:
         blocked=_lines(profile.blocked),
         internal_domains=_lines(profile.internal_domains),
         category=_category(mailbox),
+        smart=limits_of(mailbox),
     )
 
 
@@ -90,9 +92,10 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         discarded=_discarded(mailbox, envelopes),
         activities=_activities(mailbox, keys | own, own),
         conversations=_conversations(conversations),
-        records=_records(mailbox.owner, addresses),
+        tokens=vouched(mailbox, envelopes),
+        similar=similar(mailbox, envelopes),
+        records=records_behind(mailbox, addresses),
         internal=_colleagues(addresses),
-        written=_written(mailbox, envelopes),
     )
 
 
@@ -108,14 +111,6 @@ def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tup
         mailbox=mailbox, message_hash__in=ids, outcome=ItemDecision.Outcome.DISCARDED
     ).values_list("message_hash", "facts")
     return {ids[digest]: tuple(facts.items()) for digest, facts in rows}
-
-
-def _written(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> frozenset[str]:
-    """Return the stamps among these of mail that was written in the CRM: of most pages none, and then nothing is asked."""
-    stamps = {envelope.stamp.lower() for envelope in envelopes if envelope.stamp}
-    if not stamps:
-        return frozenset()
-    return frozenset(OutgoingMail.objects.filter(mailbox=mailbox, stamp__in=stamps).values_list("stamp", flat=True))
 
 
 def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:
@@ -157,6 +152,20 @@ def _conversations(keys: set[str]) -> dict[str, KnownActivity]:
         .values("conversation_key", *_FIELDS)
     )
     return {row["conversation_key"]: _known(row) for row in rows}
+
+
+def spelling_of(mailbox: Mailbox) -> Spelling:
+    """Return which spellings of an address count as the same in a mailbox."""
+    profile = mailbox.sync_profile
+    return Spelling(profile.plus_addresses, same_domains(profile.same_domains))
+
+
+def records_behind(mailbox: Mailbox, addresses: Collection[str]) -> dict[str, tuple[RecordRef, ...]]:
+    """Return the records behind each (lower-case) address, under any of its spellings, that the mailbox's owner may see."""
+    spelling = spelling_of(mailbox)
+    asked = sorted(addresses)
+    found = _records(mailbox.owner, {each for address in asked for each in spellings(address, spelling)})
+    return under_any_spelling(asked, found, spelling)
 
 
 def _records(owner: User, addresses: set[str]) -> dict[str, tuple[RecordRef, ...]]:

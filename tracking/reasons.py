@@ -11,6 +11,11 @@ from tracking.sync.facts import Reason
 SENTENCES = {
     Reason.ALL_MAIL: _("Tracked, because this mailbox tracks all mail."),
     Reason.REPLY_TO_TRACKED: _("Tracked, because it answers a message that is tracked (reply headers)."),
+    Reason.CARRIES_TOKEN: _("Tracked, because it answers mail that crmsync sent (tracking token)."),
+    Reason.LIKE_TRACKED: _(
+        "Tracked, because it has the subject and the people of a tracked message (%(days)s days before, %(people)s shared "
+        "addresses, %(words)s telling words)."
+    ),
     Reason.SAME_CONVERSATION: _("Tracked, because it belongs to the conversation of a tracked message."),
     Reason.FROM_RECORD: _("Tracked, because its sender is a %(kind)s."),
     Reason.TO_RECORD: _("Tracked, because it was sent to a %(kind)s."),
@@ -52,4 +57,5 @@ def sentence(reason: str, facts: Mapping[str, Any] | None = None) -> str:
     facts = facts or {}
     kind = facts.get("kind", "")
     names = {"kind": RecordKind(kind).label if kind in RecordKind.values else kind}
+    names |= {name: facts.get(name, "?") for name in ("days", "people", "words")}
     return str(template) % {**names, "by": facts.get("by", ""), "why": facts.get("why", "")}

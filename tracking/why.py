@@ -109,6 +109,9 @@ def _activity(activity: Activity, mailbox: Mailbox) -> dict[str, Any]:
         "thread": activity.thread_id,
         "tracked_at": activity.tracked_at,
         "correlation": activity.correlation,
+        "found_by": activity.get_correlation_display(),
+        # The message it answers, where that is tracked.
+        "answers": activity.parent_id,
         "regarding": f"{activity.regarding_kind} {activity.regarding_id}" if activity.regarding_kind else None,
         "held_since": here.since if here else None,
         "removed_at": here.removed_at if here else None,

@@ -4,6 +4,7 @@ from tracking.models.activity import Activity, Attachment, EmailBody, Holder, Pa
 from tracking.models.address import AddressChoice, IgnoredDomain, UnknownSender
 from tracking.models.arrangement import ThreadCut, ThreadStop
 from tracking.models.audit import TrackingEvent
+from tracking.models.backfill import AddressMatch, Backfill
 from tracking.models.category import TrackingCategory
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
@@ -19,9 +20,11 @@ __all__ = [
     "Account",
     "Activity",
     "AddressChoice",
+    "AddressMatch",
     "Appointment",
     "Attachment",
     "Attendance",
+    "Backfill",
     "Case",
     "Contact",
     "CoveredFolder",

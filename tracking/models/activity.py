@@ -56,7 +56,11 @@ class Thread(models.Model):
         """Latest first."""
 
         ordering = ["-last_at"]
-        indexes = [models.Index(fields=["-last_at", "-id"], name="thread_latest")]
+        indexes = [
+            models.Index(fields=["-last_at", "-id"], name="thread_latest"),
+            # How matching by subject finds candidates (`tracking.correlation`).
+            models.Index(Lower("subject"), name="thread_subject"),
+        ]
 
     def __str__(self) -> str:
         """Return the subject."""

@@ -4,11 +4,11 @@ Order: already tracked → never tracked (not mail, draft, private, discarded) �
 stopped threads → exclusions → the tracking option.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailboxes.provider.port import Address, Envelope
-from tracking.sync import identity
+from tracking.sync import identity, smart, token
 from tracking.sync.facts import FolderRule, Known, KnownActivity, Option, Outcome, Reason, RecordRef, Rules
 
 _CUSTOMERS = frozenset({"contact", "lead", "account"})
@@ -24,6 +24,7 @@ class Correlated:
 
     activity: KnownActivity
     method: str
+    facts: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,60 @@ def recipients(envelope: Envelope) -> tuple[Address, ...]:
     return envelope.to + envelope.cc + envelope.bcc
 
 
-def correlate(envelope: Envelope, known: Known) -> Correlated | None:
-    """Return the tracked message this one answers: by reply headers, then by conversation id (design §4)."""
+_ANSWERS = {
+    "reply_headers": Reason.REPLY_TO_TRACKED,
+    "token": Reason.CARRIES_TOKEN,
+    "conversation": Reason.SAME_CONVERSATION,
+    "smart": Reason.LIKE_TRACKED,
+}
+
+
+def correlate(envelope: Envelope, known: Known, rules: Rules | None = None) -> Correlated | None:
+    """Return the tracked message this one answers: by reply headers, then by token, by conversation id, by subject and
+    people (design §4). Without `rules` only what the mail systems say counts.
+    """
     for key in identity.parent_keys(envelope):
         if activity := known.activities.get(key):
             return Correlated(activity, "reply_headers")
+    if activity := _named(envelope, known, rules):
+        return Correlated(activity, "token")
     if activity := known.conversations.get(identity.conversation_key(envelope)):
         return Correlated(activity, "conversation")
+    return _alike(envelope, known, rules)
+
+
+def _named(envelope: Envelope, known: Known, rules: Rules | None) -> KnownActivity | None:
+    """Return what a token of the message names, if it counts: both its sender and the mailbox have to be of that thread.
+
+    Whoever gets hold of a token gets nobody's mail before other eyes with it, and none into a thread that is not theirs.
+    """
+    if rules is None or not known.tokens:
+        return None
+    sender = address_key(envelope.sender) if envelope.sender else ""
+    own = identity.key_of_message_id(envelope.message_id)
+    for text in token.carried(envelope, subject=True):
+        vouched = known.tokens.get(text)
+        if vouched and {sender, rules.mailbox_address} <= vouched.people and vouched.activity.message_key != own:
+            return vouched.activity
+    return None
+
+
+def _alike(envelope: Envelope, known: Known, rules: Rules | None) -> Correlated | None:
+    """Return the message that this one answers by what its subject and its people say."""
+    if rules is None or rules.smart is None or not known.similar:
+        return None
+    similar = known.similar.get(smart.words(envelope.subject), ())
+    answer = smart.match(
+        envelope,
+        [each.candidate for each in similar],
+        mailbox=rules.mailbox_address,
+        colleague=lambda address: colleague(address, rules=rules, known=known),
+        limits=rules.smart,
+    )
+    for each in similar:
+        if each.candidate is answer.candidate:
+            facts = (("days", answer.days), ("people", answer.people), ("words", answer.words))
+            return Correlated(each.activity, "smart", facts)
     return None
 
 
@@ -111,7 +159,10 @@ def _by_itself(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, fo
         return Verdict(Outcome.REFUSED, Reason.THREAD_STOPPED, (("stop", stop),))
     if refusal := _excluded(envelope, sent=sent, rules=rules, known=known):
         return Verdict(Outcome.REFUSED, refusal)
-    return _by_option(envelope, sent=sent, rules=rules, known=known, found=found)
+    verdict = _by_option(envelope, sent=sent, rules=rules, known=known, found=found)
+    if verdict.outcome is Outcome.TRACKED and found is not None:
+        return replace(verdict, facts=verdict.facts + found.facts)
+    return verdict
 
 
 def _never(envelope: Envelope) -> Reason | None:
@@ -152,7 +203,7 @@ def thread_keys(envelope: Envelope, mailbox_id: int, found: Correlated | None) -
     keys = (
         identity.message_key(envelope, mailbox_id),
         *identity.parent_keys(envelope),
-        found.activity.message_key if found else "",
+        (found.activity.thread_key or found.activity.message_key) if found else "",
         identity.conversation_key(envelope),
     )
     return tuple(dict.fromkeys(key for key in keys if key))
@@ -231,8 +282,7 @@ def _by_option(envelope: Envelope, *, sent: bool, rules: Rules, known: Known, fo
         case Option.REPLIES:
             if found is None:
                 return Verdict(Outcome.REFUSED, Reason.NOT_A_REPLY)
-            by_reply = found.method == "reply_headers"
-            return Verdict(Outcome.TRACKED, Reason.REPLY_TO_TRACKED if by_reply else Reason.SAME_CONVERSATION)
+            return Verdict(Outcome.TRACKED, _ANSWERS[found.method])
         case Option.RECORDS | Option.ENABLED:
             record = _record_on_other_side(envelope, sent=sent, rules=rules, known=known)
             if record is None:

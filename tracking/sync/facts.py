@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tracking.sync.smart import Candidate, Limits
+
 
 class Outcome(StrEnum):
     """What becomes of an item. The values are those of `ItemDecision.Outcome`."""
@@ -40,7 +42,9 @@ class Reason(StrEnum):
 
     ALL_MAIL = "all_mail"
     REPLY_TO_TRACKED = "reply_to_tracked"
+    CARRIES_TOKEN = "carries_token"  # noqa: S105 -- a reason's name
     SAME_CONVERSATION = "same_conversation"
+    LIKE_TRACKED = "like_tracked"
     FROM_RECORD = "from_record"
     TO_RECORD = "to_record"
     TRACKED_FOLDER = "tracked_folder"
@@ -97,6 +101,8 @@ class Rules:
     # The category by which its owner has mail tracked, in lower case; "" while that is off.
     category: str = ""
     unknown: Unknown = Unknown.NOTHING
+    # How strict matching by subject and people is; None while it is off.
+    smart: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,24 @@ class KnownActivity:
     regarding: RecordRef | None = None
     mailboxes: frozenset[int] = frozenset()
     concerned: bool = False
+    # A key that leads to its thread, where that is another one than `message_key`.
+    thread_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a tracking token names, and the (lower-case) addresses from and to which it counts."""
+
+    activity: KnownActivity
+    people: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A tracked message that another one may answer by its subject and people alone."""
+
+    candidate: Candidate
+    activity: KnownActivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +166,9 @@ class Known:
 
     activities: Mapping[str, KnownActivity] = field(default_factory=dict)
     conversations: Mapping[str, KnownActivity] = field(default_factory=dict)
+    # By token, and by the words of the subject (`tracking.sync.smart`); empty where the sync profile has them off.
+    tokens: Mapping[str, Vouched] = field(default_factory=dict)
+    similar: Mapping[tuple[str, ...], tuple[Similar, ...]] = field(default_factory=dict)
     records: Mapping[str, tuple[RecordRef, ...]] = field(default_factory=dict)
     internal: frozenset[str] = frozenset()
     # Whose an address is that several records have, as its mailbox's owner chose; None: of none of them.

@@ -256,7 +256,7 @@ def plan_page(
 def _plan_one(
     envelope: Envelope, *, sent: bool, rules: Rules, known: Known, folder: FolderRule | None = None
 ) -> Action:
-    found = correlate(envelope, known)
+    found = correlate(envelope, known, rules)
     verdict = decide(envelope, sent=sent, rules=rules, known=known, found=found, folder=folder)
     activity = existing(envelope, rules=rules, known=known)
     if activity is None:

@@ -108,6 +108,8 @@ def _item_words(item: dict[str, Any]) -> list[str]:
             f"    activity   {activity['id']} in thread {activity['thread']}, held by {activity['holders']} mailboxes"
             + (f", regarding {activity['regarding']}" if activity["regarding"] else "")
         )
+        answers = f" (answers activity {activity['answers']})" if activity["answers"] else ""
+        lines.append(f"    found by   {activity['found_by']}{answers}")
         if activity["removed_at"]:
             lines.append(f"    held until {activity['removed_at']:%Y-%m-%d %H:%M} UTC, when it left this mailbox")
     return lines
