@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
+from mailboxes.provider.categories import CategoryProvider
 from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import Address, DraftProbe, MailProvider
@@ -162,5 +163,5 @@ class MailSender(Protocol):
         ...
 
 
-class WholeProvider(MailProvider, EntryProvider, MailSender, DraftProbe, Protocol):
+class WholeProvider(MailProvider, EntryProvider, MailSender, DraftProbe, CategoryProvider, Protocol):
     """All that the engine needs of one mailbox; of `DraftProbe` it takes drafts of its own away, and no others."""

@@ -15,6 +15,8 @@ from tests.tracking.office import Office
 from tracking import quarantine, tracked_folders
 from tracking.models import Activity, Case, Holder, ItemDecision, ItemFailure, Opportunity, TrackedFolder
 from tracking.models.activity import RegardingBy
+from tracking.preview import preview
+from tracking.record_links import MODELS
 from tracking.tracked_folders import Choice
 
 pytestmark = pytest.mark.django_db
@@ -362,8 +364,6 @@ def test_one_folder_has_one_rule(office, anna):
 
 @pytest.mark.parametrize("kind", ["contact", "lead", "account", "opportunity", "case"])
 def test_a_folder_says_what_its_mail_is_about(office, anna, kind):
-    from tracking.record_links import MODELS
-
     fields = {"contact": {"last_name": "Riera"}, "case": {"title": "Leak"}}.get(kind, {"name": "Riera"})
     record = MODELS[kind].objects.create(**fields)
     project = office.folder(anna, "Pumps")
@@ -510,8 +510,6 @@ def test_row_moved_out_of_tracked_folders_its_copy_stays(office, anna):
 
 
 def test_a_dry_run_knows_the_rules(office, anna):
-    from tracking.preview import preview
-
     project = office.folder(anna, "Pumps")
     office.rule(anna, project)
     office.sync(anna)

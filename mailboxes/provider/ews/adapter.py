@@ -14,6 +14,7 @@ from mailboxes.provider.errors import (
     ItemUnreadable,
 )
 from mailboxes.provider.ews import answers, operations, soap
+from mailboxes.provider.ews.categories import EwsCategories
 from mailboxes.provider.ews.entries import EwsEntries
 from mailboxes.provider.ews.sending import EwsSending
 from mailboxes.provider.port import (
@@ -40,8 +41,10 @@ COPIES: Final = 10
 CHANGES_AT_ONCE: Final = 512  # the schema's limit
 
 
-class EwsProvider(EwsEntries, EwsSending):
-    """Speaks for the mailbox of one address: reads its mail, keeps its entries (`EwsEntries`), sends (`EwsSending`)."""
+class EwsProvider(EwsEntries, EwsSending, EwsCategories):
+    """Speaks for the mailbox of one address: reads its mail, keeps its entries (`EwsEntries`), sends (`EwsSending`), keeps
+    its categories (`EwsCategories`).
+    """
 
     # -- folders
 

@@ -5,10 +5,12 @@ preview. Some properties are optional: a server that calls the request invalid i
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from mailboxes.provider.port import FolderRole
+from mailboxes.provider.text import clean
 from mailboxes.provider.writing import TOKEN_HEADER
 
 # The namespace of named properties that crmsync itself writes on items; never to change.
@@ -172,6 +174,32 @@ def set_subject(item_id: str, subject: str) -> str:
         f"<t:ItemId Id={quoteattr(item_id)}/><t:Updates><t:SetItemField>{_field('item:Subject')}"
         f"<t:Message><t:Subject>{escape(subject)}</t:Subject></t:Message></t:SetItemField></t:Updates>"
         "</t:ItemChange></m:ItemChanges></m:UpdateItem>"
+    )
+
+
+def set_categories(item_id: str, change_key: str, categories: Sequence[str]) -> str:
+    """Return a request to give a message that still has this change key these categories and no others."""
+    field = _field("item:Categories")
+    words = "".join(f"<t:String>{escape(clean(each))}</t:String>" for each in categories)
+    inner = f"<t:Message><t:Categories>{words}</t:Categories></t:Message>"
+    update = f"<t:SetItemField>{field}{inner}</t:SetItemField>" if words else f"<t:DeleteItemField>{field}</t:DeleteItemField>"
+    return (
+        '<m:UpdateItem MessageDisposition="SaveOnly" ConflictResolution="NeverOverwrite"><m:ItemChanges><t:ItemChange>'
+        f"<t:ItemId Id={quoteattr(item_id)} ChangeKey={quoteattr(change_key)}/>"
+        f"<t:Updates>{update}</t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>"
+    )
+
+
+def count_items(folder: str, since: datetime | None) -> str:
+    """Return a request that lists one item of a folder at most and tells how many were received since then."""
+    wanted = "" if since is None else (
+        f"<m:Restriction><t:IsGreaterThanOrEqualTo>{_field('item:DateTimeReceived')}<t:FieldURIOrConstant>"
+        f'<t:Constant Value="{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"/></t:FieldURIOrConstant>'
+        "</t:IsGreaterThanOrEqualTo></m:Restriction>"
+    )  # fmt: skip
+    return (
+        f'{_FIND_ITEM}<m:IndexedPageItemView MaxEntriesReturned="1" Offset="0" BasePoint="Beginning"/>{wanted}'
+        f"<m:ParentFolderIds>{folder_id(folder)}</m:ParentFolderIds></m:FindItem>"
     )
 
 

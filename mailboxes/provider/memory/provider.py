@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
+from mailboxes.provider.memory.categories import MemoryCategories
 from mailboxes.provider.memory.entry_provider import MemoryEntries
 from mailboxes.provider.memory.mail import content, envelope
 from mailboxes.provider.memory.sending import MemorySending
@@ -30,8 +31,10 @@ from mailboxes.provider.writing import EntryProvider, MailSender
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class MemoryProvider(MemoryEntries, MemorySending):
-    """The whole port over one mailbox: reads its mail, keeps its entries (`MemoryEntries`), sends (`MemorySending`)."""
+class MemoryProvider(MemoryEntries, MemorySending, MemoryCategories):
+    """The whole port over one mailbox: reads its mail, keeps its entries (`MemoryEntries`), sends (`MemorySending`), keeps
+    its categories (`MemoryCategories`).
+    """
 
     def well_known_folders(self) -> list[FolderInfo]:
         """Return the folders that have a role."""

@@ -80,6 +80,8 @@ class Mailbox:
 
     address: str
     folders: dict[str, Folder] = field(default_factory=dict)
+    # Its own list of categories, id and name; None: a server that keeps no list for us.
+    categories: dict[str, str] | None = field(default_factory=dict)
 
 
 class MailStore:

@@ -1,11 +1,14 @@
 """Mail systems to hold the contract against: each with a way to make things happen in it, and a provider to look at it."""
 
+import base64
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from typing import Any
+
+from lxml import etree
 
 from mailboxes.provider.entries import EntryKind, Field, Marks
 from mailboxes.provider.errors import Unavailable
@@ -117,6 +120,14 @@ class World(ABC):
         """Make it a server without change counters."""
 
     @abstractmethod
+    def rename_category(self, name: str, to: str) -> None:
+        """Let Ana call an entry of her list of categories something else ("": she deletes it)."""
+
+    @abstractmethod
+    def without_categories(self) -> None:
+        """Make it a server that keeps no list of categories for us."""
+
+    @abstractmethod
     def notices(self) -> int:
         """Return how many invitations, updates and cancellations have left."""
 
@@ -188,6 +199,17 @@ class MemoryWorld(World):
     def without_counters(self) -> None:
         self.server.counters = False
 
+    def rename_category(self, name: str, to: str) -> None:
+        kept = self.server.mailbox(ANA).categories
+        assert kept is not None
+        (key,) = (each for each, known in kept.items() if known == name)
+        kept[key] = to
+        if not to:
+            del kept[key]
+
+    def without_categories(self) -> None:
+        self.server.mailbox(ANA).categories = None
+
     def notices(self) -> int:
         return len(self.server.notices)
 
@@ -246,6 +268,20 @@ class EwsWorld(World):
 
     def without_counters(self) -> None:
         self.store.change_counters = False
+
+    def rename_category(self, name: str, to: str) -> None:
+        parts = self.store.folder(ANA, "calendar").configurations["CategoryList"]
+        wrapped = etree.fromstring(f'<a xmlns:t="t">{parts["XmlData"]}</a>')
+        root = etree.fromstring(base64.b64decode(str(wrapped.xpath("string()"))))
+        (entry,) = (each for each in root if each.get("name") == name)
+        entry.set("name", to)
+        if not to:
+            root.remove(entry)
+        parts["XmlData"] = f"<t:XmlData>{base64.b64encode(etree.tostring(root)).decode()}</t:XmlData>"
+
+    def without_categories(self) -> None:
+        for operation in ("GetUserConfiguration", "CreateUserConfiguration", "UpdateUserConfiguration"):
+            self.server.faults.add("error", operation=operation, code="ErrorInvalidOperation", count=None)
 
     def notices(self) -> int:
         return self.store.meeting_messages
