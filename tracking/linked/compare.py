@@ -42,7 +42,7 @@ def is_marked(marks: Marks) -> bool:
     return CATEGORY.lower() in {category.lower() for category in marks.categories}
 
 
-def _not_shared(link: ItemLink, marks: Marks) -> str:
+def not_shared(link: ItemLink, marks: Marks) -> str:
     """Return why a linked entry is not to be read any more, or ""."""
     if marks.sensitivity == "Private":
         return "made_private"
@@ -102,7 +102,7 @@ class Pairs:
             if isinstance(marks, ItemUnreadable):
                 unread[link.item_id] = marks
                 continue
-            reason = _not_shared(link, marks)
+            reason = not_shared(link, marks)
             if not reason:
                 shared.append((link, record))
                 continue
@@ -140,9 +140,6 @@ class Pairs:
 
     def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
         merged = self.merged(link, record, entry)
-        if link.born_in == Side.CRM:
-            # Whoever wrote the entry down is its organiser there; who it is in the CRM is the CRM's to say.
-            merged.to_crm.pop(Field.ORGANIZER, None)
         if merged.conflicts:
             # Before anything is overwritten: dying after that must not lose the value that gave way.
             with transaction.atomic():
@@ -192,7 +189,7 @@ class Pairs:
         taken = takeable(self.kind, entry.values, self.owner)
         rights = rights_of(record, self.owner)
         fixed = frozenset(self.directions) if not entry.organized_here else frozenset[Field]()
-        return merge(
+        merged = merge(
             self.kind,
             base,
             Version(values_of(record, self.owner), record.modified_at),
@@ -200,6 +197,10 @@ class Pairs:
             directions=self.directions,
             rights=replace(rights, fixed=fixed, untakable=taken.withheld),
         )
+        if link.born_in == Side.CRM:
+            # Whoever wrote the entry down is its organiser there; who it is in the CRM is the CRM's to say.
+            merged.to_crm.pop(Field.ORGANIZER, None)
+        return merged
 
     # -- making one side
 

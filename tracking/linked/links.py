@@ -39,13 +39,17 @@ def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
     return Asker(mailbox.owner_id, now, localdate(now))
 
 
-def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> Flow:
-    """Return what the filters in force let into the mailbox."""
-    filters = [
+def filters_of(mailbox: Mailbox, kind: EntryKind) -> list[SyncFilter]:
+    """Return the filters of a mailbox: those of its sync profile, and its owner's."""
+    return [
         *SyncFilter.objects.filter(kind=kind, sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM),
         *SyncFilter.objects.filter(kind=kind, mailbox=mailbox),
     ]
-    return flowing(kind, filters, mailbox.owner, asker_of(mailbox, now))
+
+
+def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> Flow:
+    """Return what the filters in force let into the mailbox."""
+    return flowing(kind, filters_of(mailbox, kind), mailbox.owner, asker_of(mailbox, now))
 
 
 def records_by_id(kind: EntryKind, ids: Iterable[int], owner: User) -> dict[int, Owned]:

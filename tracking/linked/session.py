@@ -37,9 +37,9 @@ from tracking.sync.removal import Event
 PAGE_ITEMS: Final = 200
 LISTED_AT_ONCE: Final = 1000
 # Links that ended because a record was out of sight for a while; its entry stayed where it was.
-_MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
+MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
 # Links that ended with the entry in the bin: a record that is had back gets a new one.
-_TOOK_ENTRY_ALONG: Final = frozenset({"appointment_deleted", "contact_deleted", "task_deleted"})
+TOOK_ENTRY_ALONG: Final = frozenset({"appointment_deleted", "contact_deleted", "task_deleted"})
 # Records looked at between two looks at the clock: each new one is a request.
 PUSHED_AT_ONCE: Final = 25
 # Links that ended by what their owner did in the mailbox, which they can take back there.
@@ -362,12 +362,12 @@ class Session:
 
     def _revive(self, link: ItemLink, record: Owned) -> bool:
         """Take up a link whose record came back into sight; return whether there is an entry to compare with."""
-        if link.reason in _MAY_RETURN:
+        if link.reason in MAY_RETURN:
             links.revive(link)
             self._revived.add(link.item_id)
             return True
         corrected = not link.item_id and link.unlinked_at is not None and record.modified_at > link.unlinked_at
-        if link.reason in _TOOK_ENTRY_ALONG or corrected:
+        if link.reason in TOOK_ENTRY_ALONG or corrected:
             # Its entry is gone, or was refused as the record then was: it is made anew, by the next look.
             links.start_anew(link)
         return False
