@@ -18,7 +18,7 @@ from psycopg.errors import DeadlockDetected
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.port import Envelope
-from tracking import activities, copies
+from tracking import activities, copies, unknown_senders
 from tracking.activities import thread_keys
 from tracking.failures import GONE, record, resolve
 from tracking.fetched import Fetched
@@ -145,7 +145,12 @@ class _Writer:
         keep_lease(self.run, self.now)
         before = self._outcomes_before(actions)
         messages = [action for action in actions if isinstance(action, Track | Link)]
-        lock_keys(key for message in messages for key in thread_keys(message, self.mailbox.pk))
+        lock_keys(
+            key
+            for message in messages
+            for keys in (thread_keys(message, self.mailbox.pk), unknown_senders.keys_to_lock(message, self.mailbox))
+            for key in keys
+        )
         keys = {key for message in messages for key in (message.message_key, self._own_key(message))}
         existing = dict(Activity.objects.filter(message_key__in=keys).values_list("message_key", "pk"))
         tracks, links, refusals = self._told_apart(messages, existing)
@@ -252,6 +257,7 @@ class _Writer:
         """Create the activities; adds their ids to `existing`."""
         made = activities.create(tracks, self.page.fetched, known=existing, mailbox=self.mailbox, now=self.now)
         existing |= made
+        unknown_senders.note(tracks, made, mailbox=self.mailbox, now=self.now)
         for action in tracks:
             decision = ItemDecision(outcome=Outcome.TRACKED, reason=action.reason, facts=dict(action.facts))
             self._keep(action.envelope, made[action.message_key], decision)

@@ -1,6 +1,7 @@
 """What planning must know of a page, read from the database in a fixed number of queries, whatever the page's size."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from mailboxes.provider.port import Envelope
 from security.access import visible
 from security.models import User
 from tracking import copies
+from tracking.arranged import choices_of, stopped
 from tracking.correlation import limits_of, similar, vouched
 from tracking.models import (
     Account,
@@ -24,10 +26,11 @@ from tracking.models import (
     TrackingCategory,
 )
 from tracking.models.activity import RecordKind
+from tracking.models.outgoing import OutgoingMail
 from tracking.sync import identity
 from tracking.sync.addresses import Spelling, same_domains, spellings, under_any_spelling
-from tracking.sync.decide import address_key, recipients
-from tracking.sync.facts import Known, KnownActivity, KnownItem, Option, Outcome, RecordRef, Rules
+from tracking.sync.decide import address_key, candidates, recipients
+from tracking.sync.facts import Known, KnownActivity, KnownItem, Option, Outcome, RecordRef, Rules, Unknown
 
 _REACHABLE = (
     (RecordKind.CONTACT, Contact),
@@ -49,6 +52,7 @@ def rules_of(mailbox: Mailbox) -> Rules:
         blocked=_lines(profile.blocked),
         internal_domains=_lines(profile.internal_domains),
         category=_category(mailbox),
+        unknown=Unknown(profile.unknown_senders),
         smart=limits_of(mailbox),
     )
 
@@ -88,7 +92,7 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         for person in (*recipients(envelope), *([envelope.sender] if envelope.sender else []))
         if (key := address_key(person))
     }
-    return Known(
+    known = Known(
         discarded=_discarded(mailbox, envelopes),
         activities=_activities(mailbox, keys | own, own),
         conversations=_conversations(conversations),
@@ -96,7 +100,10 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         similar=similar(mailbox, envelopes),
         records=records_behind(mailbox, addresses),
         internal=_colleagues(addresses),
+        written=_written(mailbox, envelopes),
+        choices=choices_of(mailbox.owner, addresses),
     )
+    return replace(known, stopped=stopped(mailbox, keys | own | conversations, known))
 
 
 def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tuple[tuple[str, str | int], ...]]:
@@ -111,6 +118,14 @@ def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tup
         mailbox=mailbox, message_hash__in=ids, outcome=ItemDecision.Outcome.DISCARDED
     ).values_list("message_hash", "facts")
     return {ids[digest]: tuple(facts.items()) for digest, facts in rows}
+
+
+def _written(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> frozenset[str]:
+    """Return the stamps among these of mail that was written in the CRM: of most pages none, and then nothing is asked."""
+    stamps = {envelope.stamp.lower() for envelope in envelopes if envelope.stamp}
+    if not stamps:
+        return frozenset()
+    return frozenset(OutgoingMail.objects.filter(mailbox=mailbox, stamp__in=stamps).values_list("stamp", flat=True))
 
 
 def message_keys(envelope: Envelope, mailbox_id: int) -> tuple[str, ...]:
@@ -189,6 +204,13 @@ def _records(owner: User, addresses: set[str]) -> dict[str, tuple[RecordRef, ...
         address: tuple(sorted(set(records), key=lambda record: (order.index(record.kind), record.id)))
         for address, records in found.items()
     }
+
+
+def candidates_of(mailbox: Mailbox, addresses: Collection[str]) -> dict[str, tuple[RecordRef, ...]]:
+    """Return the records that each (lower-case) address may stand for in a mailbox, as planning would; choices left aside."""
+    rules = rules_of(mailbox)
+    known = Known(records=records_behind(mailbox, addresses), internal=_colleagues(set(addresses)))
+    return {address: candidates(address, rules=rules, known=known) for address in addresses}
 
 
 def _colleagues(addresses: set[str]) -> frozenset[str]:

@@ -49,6 +49,7 @@ class ItemDecision(models.Model):
                 fields=["mailbox", "message_hash"], name="decision_message", condition=~models.Q(message_hash="")
             ),
             models.Index(fields=["run"], name="decision_of_run"),
+            models.Index(fields=["mailbox"], name="decision_stopped", condition=models.Q(reason="thread_stopped")),
             models.Index(fields=["folder", "outcome"], name="decision_count"),
         ]
 
