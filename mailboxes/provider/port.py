@@ -203,8 +203,13 @@ class MailProvider(Protocol):
         """Return at most `limit` changes after `cursor`; raises `CursorExpired`, `FolderGone`."""
         ...
 
-    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
-        """Return at most `limit` of the items in a folder from `offset` on, oldest first; raises `FolderGone`."""
+    def listing(
+        self, folder_id: str, offset: int, limit: int, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Listing:
+        """Return at most `limit` of the items in a folder from `offset` on, oldest first; raises `FolderGone`.
+
+        Of those alone that were received from `since` on and before `until`, where these are given.
+        """
         ...
 
     def find(self, message_id: str, folder_ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ Folders are addressed by id or by what they are for, never by name.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lxml import etree
@@ -119,9 +120,12 @@ class EwsProvider(EwsEntries, EwsSending, EwsCategories):
 
     # -- what lies where
 
-    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
+    def listing(
+        self, folder_id: str, offset: int, limit: int, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Listing:
         """Return at most `limit` of the items in a folder from `offset` on, oldest first; raises `FolderGone`."""
-        body = operations.find_items(folder_id, offset=offset, limit=max(1, min(limit, LISTED_AT_ONCE)))
+        at_once = max(1, min(limit, LISTED_AT_ONCE))
+        body = operations.find_items(folder_id, offset=offset, limit=at_once, since=since, until=until)
         with self._translated():
             try:
                 message = answers.only(self._call(body), "FindItem")

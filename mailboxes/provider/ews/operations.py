@@ -110,13 +110,31 @@ def find_folder(parent: str, properties: str, *, offset: int, limit: int) -> str
     )
 
 
-def find_items(folder: str, *, offset: int, limit: int) -> str:
-    """Return a request for a page of the items that lie in a folder: ids only, oldest first, so that new ones come last."""
+def find_items(
+    folder: str, *, offset: int, limit: int, since: datetime | None = None, until: datetime | None = None
+) -> str:
+    """Return a request for a page of the items that lie in a folder: ids only, oldest first, so that new ones come last.
+
+    `since` and `until` bound the received time: from the first on, before the second.
+    """
     return (
         f'{_FIND_ITEM}<m:IndexedPageItemView MaxEntriesReturned="{limit}" Offset="{offset}" BasePoint="Beginning"/>'
-        f'<m:SortOrder><t:FieldOrder Order="Ascending">{_field("item:DateTimeReceived")}</t:FieldOrder></m:SortOrder>'
+        f'{_received(since, until)}<m:SortOrder><t:FieldOrder Order="Ascending">{_field("item:DateTimeReceived")}</t:FieldOrder></m:SortOrder>'
         f"<m:ParentFolderIds>{folder_id(folder)}</m:ParentFolderIds></m:FindItem>"
     )
+
+
+def _received(since: datetime | None, until: datetime | None) -> str:
+    tests = [
+        f"<t:{name}>{_field('item:DateTimeReceived')}<t:FieldURIOrConstant>"
+        f'<t:Constant Value="{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"/></t:FieldURIOrConstant></t:{name}>'
+        for name, at in (("IsGreaterThanOrEqualTo", since), ("IsLessThan", until))
+        if at is not None
+    ]
+    if not tests:
+        return ""
+    whole = tests[0] if len(tests) == 1 else f"<t:And>{''.join(tests)}</t:And>"
+    return f"<m:Restriction>{whole}</m:Restriction>"
 
 
 def find_message(message_id: str, folders: Sequence[str], *, limit: int) -> str:
@@ -182,7 +200,11 @@ def set_categories(item_id: str, change_key: str, categories: Sequence[str]) -> 
     field = _field("item:Categories")
     words = "".join(f"<t:String>{escape(clean(each))}</t:String>" for each in categories)
     inner = f"<t:Message><t:Categories>{words}</t:Categories></t:Message>"
-    update = f"<t:SetItemField>{field}{inner}</t:SetItemField>" if words else f"<t:DeleteItemField>{field}</t:DeleteItemField>"
+    update = (
+        f"<t:SetItemField>{field}{inner}</t:SetItemField>"
+        if words
+        else f"<t:DeleteItemField>{field}</t:DeleteItemField>"
+    )
     return (
         '<m:UpdateItem MessageDisposition="SaveOnly" ConflictResolution="NeverOverwrite"><m:ItemChanges><t:ItemChange>'
         f"<t:ItemId Id={quoteattr(item_id)} ChangeKey={quoteattr(change_key)}/>"

@@ -66,14 +66,21 @@ class MemoryProvider(MemoryEntries, MemorySending, MemoryCategories):
 
         return self._call("changes", work)
 
-    def listing(self, folder_id: str, offset: int, limit: int) -> Listing:
+    def listing(
+        self, folder_id: str, offset: int, limit: int, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Listing:
         """Return at most `limit` of the items in a folder from `offset` on; raises `FolderGone`."""
 
         def work(mailbox: Mailbox) -> Listing:
             if folder_id not in mailbox.folders:
                 raise FolderGone(f"there is no folder {folder_id}")
             items = sorted(
-                mailbox.folders[folder_id].items.values(), key=lambda each: each.mail.received_at or _EARLIEST
+                (
+                    each
+                    for each in mailbox.folders[folder_id].items.values()
+                    if _within(each.mail.received_at, since, until)
+                ),
+                key=lambda each: each.mail.received_at or _EARLIEST,
             )
             part = items[offset : offset + limit]
             end = offset + len(part)
@@ -158,6 +165,13 @@ class MemoryProvider(MemoryEntries, MemorySending, MemoryCategories):
                 raise ItemGone(f"there is no item {item_id}") from None
 
         self._call("delete_draft", work)
+
+
+def _within(at: datetime | None, since: datetime | None, until: datetime | None) -> bool:
+    """Tell whether a time lies within bounds; a message without one lies in none."""
+    if at is None:
+        return since is None and until is None
+    return (since is None or since <= at) and (until is None or at < until)
 
 
 def _info(folder: Folder) -> FolderInfo:

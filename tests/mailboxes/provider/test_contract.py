@@ -1,6 +1,6 @@
 """What every adapter of the port must do (mailboxes/provider/port.py): one suite, every mail system."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -350,6 +350,36 @@ def test_a_listing_names_what_lies_in_a_folder_part_by_part_oldest_first(
         offset = part.offset
         parts += 1
     assert (parts, seen) == (2, [items[hour] for hour in sorted(items)])
+
+
+def test_a_listing_of_a_range_names_what_was_received_from_its_first_moment_to_before_its_last(
+    world: World, provider: Provider, inbox: str
+) -> None:
+    items = {
+        hour: world.deliver(
+            Letter(message_id=f"<{hour}@partner.example>", received=datetime(2026, 3, 2, hour, tzinfo=UTC))
+        )
+        for hour in (9, 7, 11, 8, 10)
+    }
+
+    def listed(since: int | None, until: int | None, offset: int = 0, limit: int = 10) -> list[str]:
+        bounds = {
+            name: None if hour is None else datetime(2026, 3, 2, hour, tzinfo=UTC)
+            for name, hour in (("since", since), ("until", until))
+        }
+        part = provider.listing(inbox, offset, limit, **bounds)
+        assert (part.offset is None) == (len(part.changes) < limit)
+        return [each.item_id for each in part.changes]
+
+    assert listed(8, 10) == [items[8], items[9]]
+    assert listed(10, None) == [items[10], items[11]]
+    assert listed(None, 8) == [items[7]]
+    assert listed(12, None) == []
+    assert listed(8, 12, limit=3) + listed(8, 12, 3, limit=3) == [items[hour] for hour in (8, 9, 10, 11)]
+    # Other zones name the same moments.
+    east = timezone(timedelta(hours=5))
+    since = datetime(2026, 3, 2, 15, tzinfo=east)
+    assert [each.item_id for each in provider.listing(inbox, 0, 10, since=since).changes] == [items[10], items[11]]
 
 
 def test_a_listing_tells_the_ids_and_change_keys_that_changes_tell(

@@ -39,6 +39,7 @@ from tests.mailboxes.provider.worlds import ANA, SERVICE, Letter, folder_of, pro
 
 T = "{http://schemas.microsoft.com/exchange/services/2006/types}"
 BUSY = Said(500, fault("ErrorServerBusy"))
+MONDAY, TUESDAY = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
 FILE = AttachmentInfo("a1", "a.txt")
 ATTACHED = AttachmentInfo("a2", "b.eml", kind=AttachmentKind.ITEM)
 
@@ -50,6 +51,9 @@ CALLS: dict[str, Call] = {
     "changes from the beginning": lambda p: p.changes("f1", None, 50),
     "changes": lambda p: p.changes("f1", "cursor<&>", 9999),
     "envelopes": lambda p: p.envelopes(["i1", "i2"]),
+    "listing": lambda p: p.listing("f1", 5, 100),
+    "listing of a range": lambda p: p.listing("f1", 0, 9, since=MONDAY, until=TUESDAY),
+    "listing from a time on": lambda p: p.listing("f1", 0, 9, since=MONDAY),
     "contents": lambda p: p.contents(["i1", "i2"]),
     "attachments": lambda p: p.attachments([FILE]),
     "attached items": lambda p: p.attachments([ATTACHED]),
