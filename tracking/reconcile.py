@@ -37,8 +37,10 @@ def night_of(now: datetime) -> date:
 
 
 def compared_folders(folders: QuerySet[Folder]) -> QuerySet[Folder]:
-    """Return those of the folders that are compared: followed ones, and those kept in step with records."""
-    return folders.filter(Q(followed=True) | Q(in_step=True), gone_at=None)
+    """Return those of the folders that are compared: followed ones, and those kept in step with records; none of
+    a channel that is off (S15).
+    """
+    return folders.filter(Q(followed=True, mailbox__incoming=True) | Q(in_step=True), gone_at=None)
 
 
 def begin_anew(run: Run, now: datetime) -> None:

@@ -1,8 +1,8 @@
-"""The page of appointments, contacts and tasks that are kept in step: the channel, the brake, conflicts."""
+"""The page of what flows: the three channels; of appointments, contacts and tasks the brake and conflicts."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -14,8 +14,9 @@ from mailboxes.access_rules import may_sync
 from security import privileges
 from security.access import get_visible_or_404
 from security.http import signed_in
-from tracking import linked_pages
-from tracking.linked import channel, settle
+from tracking import channels, linked_pages
+from tracking.channels import Channel
+from tracking.linked import settle
 from tracking.models import FieldConflict, LinkState
 
 
@@ -29,6 +30,7 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
         "row": queries_page.header(mailbox, timezone.now()),
         "may_sync": may_sync(person, mailbox),
         "may_switch": person.has_perm(privileges.APPROVE_MAILBOXES),
+        "channels": channels.rows(mailbox),
         "kinds": linked_pages.kinds(person, mailbox),
         "conflicts": linked_pages.conflicts(person, mailbox),
         "held_back": linked_pages.held_back(person, mailbox),
@@ -37,20 +39,18 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def switch_entries(request: HttpRequest, pk: int) -> HttpResponse:
-    """Switch the channel `on` or off."""
+def switch_channel(request: HttpRequest, pk: int, channel: str) -> HttpResponse:
+    """Switch a channel `on` or off: for who approves mailboxes (S15)."""
     person = signed_in(request)
     mailbox = queries_list.mailbox_or_404(person, pk)
     if not person.has_perm(privileges.APPROVE_MAILBOXES):
         raise PermissionDenied
-    on = request.POST.get("on") == "1"
-    channel.switch(mailbox, on=on, by=person.get_username(), now=timezone.now())
-    messages.success(
-        request,
-        _("Appointments, contacts and tasks are kept in step from the next run on.")
-        if on
-        else _("Appointments, contacts and tasks stay as they are on both sides."),
-    )
+    if channel not in list(Channel):
+        raise Http404
+    one, on = Channel(channel), request.POST.get("on") == "1"
+    channels.switch(mailbox, one, on=on, by=person.get_username(), now=timezone.now())
+    text = _("%(channel)s: switched on. The next run sees to it.") if on else _("%(channel)s: switched off.")
+    messages.success(request, text % {"channel": channels.WORDS[one].name})
     return HttpResponseRedirect(reverse("in_step", args=[pk]))
 
 

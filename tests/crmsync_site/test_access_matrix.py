@@ -56,7 +56,7 @@ MATRIX = [
     Page("read_again_preview", "anna fina", (BOX,), else_=0, asked="what=mailbox"),
     Page("read_again", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="what=mailbox"),
     Page("in_step", SEE_BOX, (BOX,)),
-    Page("switch_entries", "fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("switch_channel", "fina", (BOX, "outgoing"), answer=302, else_=0, method="post"),
     Page("release_brake", "anna fina", (BOX, BRAKE), answer=302, else_=0, method="post"),
     Page("take_other", SEE_BOX, (BOX, CONFLICT), answer=302, method="post"),
     # Dora sees the mailbox but may start nothing.

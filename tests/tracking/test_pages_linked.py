@@ -76,13 +76,25 @@ def test_a_brake_is_released_by_name_and_everything_is_looked_at_again(client: C
     assert said(client.post(address))[-1] == "The brake does not hold any more."
 
 
-def test_s15_an_administrator_switches_the_channel(client: Client, scene: scenes.Scene) -> None:
+def test_s15_an_administrator_switches_the_channels(client: Client, scene: scenes.Scene) -> None:
     client.force_login(scene.person("fina"))
-    address = f"/mailboxes/{scene.box.pk}/in-step/switch/"
-    client.post(address, {"on": "0"})
-    assert Mailbox.objects.get(pk=scene.box.pk).entries is False
-    assert "Switched off: nothing of them is read or written." in shown(client, scene)
-    client.post(address, {"on": "1"})
-    assert Mailbox.objects.get(pk=scene.box.pk).entries is True
+    addresses = {name: f"/mailboxes/{scene.box.pk}/channels/{name}/" for name in ("incoming", "outgoing", "entries")}
+    for on in (False, True):
+        for name, address in addresses.items():
+            answer = client.post(address, {"on": "1" if on else "0"})
+            assert ("switched on" if on else "switched off") in said(answer)[-1]
+            assert getattr(Mailbox.objects.get(pk=scene.box.pk), name) is on
+        page = shown(client, scene)
+        assert ("Nothing is sent. Mail that is written waits." in page) is not on
+        assert ("No mail is read, and nothing is asked about it." in page) is not on
     assert SyncFilter.objects.filter(mailbox=scene.box).count() == 3
     assert ItemLink.objects.filter(mailbox=scene.box, unlinked_at=None).count() == 7
+    assert client.post(f"/mailboxes/{scene.box.pk}/channels/secret/", {"on": "1"}).status_code == 404
+
+
+def test_s15_nobody_else_switches_a_channel(client: Client, scene: scenes.Scene) -> None:
+    for username in ("anna", "dora"):
+        client.force_login(scene.person(username))
+        assert client.post(f"/mailboxes/{scene.box.pk}/channels/outgoing/", {"on": "1"}).status_code == 403
+    assert Mailbox.objects.get(pk=scene.box.pk).outgoing is False
+    assert "Switch on" not in shown(client, scene)
