@@ -98,6 +98,9 @@ def take(
     """
     session = _Session(run, provider, clock=clock, yield_after_s=None, beat=beat)
     session.report.full_pass = False
+    if not (run.mailbox.incoming or folder.in_step):
+        # Mail's channel is off: nothing of it is read, whoever asks (S15).
+        item_ids = ()
     try:
         for start in range(0, max(1, len(item_ids)), PAGE_ITEMS):
             session.take(folder, item_ids[start : start + PAGE_ITEMS], actions if start == 0 else ())
