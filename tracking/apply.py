@@ -5,7 +5,7 @@ make that harmless. The run row is locked first: a run whose lease is gone store
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -53,6 +53,8 @@ class Page:
     listed: Sequence[str] = ()
     # In force in the folder: it says what mail that came into it is about.
     rule: FolderRule | None = None
+    # Called with what the page came to, in its transaction: what must not be counted without it, or twice.
+    then: Callable[["Stored"], object] | None = None
 
 
 @dataclass(slots=True)
@@ -180,6 +182,8 @@ class _Writer:
         self._regard(links, actions)
         self._move_cursor(before, actions)
         self._mark_listed()
+        if self.page.then is not None:
+            self.page.then(self.stored)
         return self.stored
 
     # -- counts, cursor

@@ -90,11 +90,12 @@ def take(
     clock: Clock,
     beat: Callable[[], None],
     actions: Sequence[Action] = (),
+    then: Callable[[Stored], object] | None = None,
 ) -> RunReport:
     """Read these items of a folder and decide on them anew, beside its cursor: planned and stored as any page is.
 
     For items that are not tracked: the copy of one that is would be taken for a second. `actions` need nothing read and
-    are stored with the first of them. Errors as in `sync`.
+    are stored with the first of them. `then` is called in the transaction of each page. Errors as in `sync`.
     """
     session = _Session(run, provider, clock=clock, yield_after_s=None, beat=beat)
     session.report.full_pass = False
@@ -103,7 +104,7 @@ def take(
         item_ids = ()
     try:
         for start in range(0, max(1, len(item_ids)), PAGE_ITEMS):
-            session.take(folder, item_ids[start : start + PAGE_ITEMS], actions if start == 0 else ())
+            session.take(folder, item_ids[start : start + PAGE_ITEMS], actions if start == 0 else (), then)
     except ProviderError as error:
         session.report.error = error
     session.report.requests = provider.requests
@@ -382,8 +383,13 @@ class _Session:
             raise
         self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed, rule))
 
-    def _plan(self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None) -> Plan:
-        """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
+    def _decide(
+        self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None
+    ) -> tuple[list[Action], dict[str, Fetched]]:
+        """Read the envelopes of the items, decide on them, read the content of what is to be kept.
+
+        Nothing is stored yet; what its owner marked in vain says so by then.
+        """
         answers = read_envelopes(self.provider, item_ids, beat=self.beat)
         readable = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
         return plan_page(
@@ -401,12 +407,18 @@ class _Session:
         if kept:
             outgoing_copies.note(self.run, {each.stamp.lower(): each.item_id for each in kept}, self.clock())
 
-    def take(self, folder: Folder, item_ids: Sequence[str], settled: Sequence[Action] = ()) -> None:
+    def take(
+        self,
+        folder: Folder,
+        item_ids: Sequence[str],
+        settled: Sequence[Action] = (),
+        then: Callable[[Stored], object] | None = None,
+    ) -> None:
         rule = rule_in(folder, self.mailbox.owner)
         plan = self._plan(folder, item_ids, rule)
         actions, fetched = fetch(self.provider, plan, beat=self.beat)
         self.report.reached_server = bool(item_ids)
-        self._store(Page(folder, [*settled, *actions], fetched, rule=rule))
+        self._store(Page(folder, [*settled, *actions], fetched, rule=rule, then=then))
 
     # -- what failed before
 

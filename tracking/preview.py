@@ -3,10 +3,11 @@
 What earlier pages of the same preview would have tracked counts as tracked for later ones, as it would in a run.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mailboxes.models import Folder, Mailbox
-from mailboxes.provider.errors import CursorExpired, ProviderError, Scope
+from mailboxes.provider.errors import CursorExpired, ItemUnreadable, ProviderError, Scope
 from mailboxes.provider.port import Envelope, FolderRole, MailProvider
 from mailboxes.report import RunReport
 from tracking.content import read_envelopes
@@ -23,12 +24,39 @@ def preview(mailbox: Mailbox, provider: MailProvider) -> RunReport:
     return _Preview(mailbox, provider).run()
 
 
-class _Preview:
-    def __init__(self, mailbox: Mailbox, provider: MailProvider) -> None:
-        self.mailbox, self.provider = mailbox, provider
+class Rehearsal:
+    """Decides on envelopes and stores nothing; what it would have tracked counts as tracked for those that come after."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
         self.rules = rules_of(mailbox)
         self.activities: dict[str, KnownActivity] = {}
         self.conversations: dict[str, KnownActivity] = {}
+
+    def plan(self, folder: Folder, answers: Sequence[tuple[str, Envelope | ItemUnreadable]]) -> Plan:
+        """Return what a run would do with these items of a folder."""
+        envelopes = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
+        known = known_messages(self.mailbox, envelopes)
+        known = replace(
+            known,
+            activities={**self.activities, **known.activities},
+            conversations={**self.conversations, **known.conversations},
+        )
+        rule = rule_in(folder, self.mailbox.owner)
+        plan = plan_page(answers, sent=folder.role == FolderRole.SENT, rules=self.rules, known=known, folder=rule)
+        for action in plan.actions:
+            if isinstance(action, Track):
+                tracked = KnownActivity(action.message_key, mailboxes=frozenset({self.mailbox.pk}))
+                self.activities[action.message_key] = tracked
+                if key := identity.conversation_key(action.envelope):
+                    self.conversations[key] = tracked
+        return plan
+
+
+class _Preview:
+    def __init__(self, mailbox: Mailbox, provider: MailProvider) -> None:
+        self.mailbox, self.provider = mailbox, provider
+        self.rehearsal = Rehearsal(mailbox)
         self.report = RunReport(full_pass=True)
 
     def run(self) -> RunReport:
@@ -75,15 +103,7 @@ class _Preview:
 
     def _plan(self, folder: Folder, item_ids: tuple[str, ...]) -> None:
         answers = read_envelopes(self.provider, item_ids, beat=lambda: None)
-        envelopes = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
-        known = known_messages(self.mailbox, envelopes)
-        known = replace(
-            known,
-            activities={**self.activities, **known.activities},
-            conversations={**self.conversations, **known.conversations},
-        )
-        rule = rule_in(folder, self.mailbox.owner)
-        self._count(plan_page(answers, sent=folder.role == FolderRole.SENT, rules=self.rules, known=known, folder=rule))
+        self._count(self.rehearsal.plan(folder, answers))
 
     def _count(self, plan: Plan) -> None:
         self.report.updated += len(plan.of(Link))
@@ -91,10 +111,4 @@ class _Preview:
             action.code != "item_gone" for action in plan.actions if isinstance(action, Fail)
         )
         self.report.refused.update(str(action.reason) for action in plan.actions if isinstance(action, Refuse))
-        for action in plan.actions:
-            if isinstance(action, Track):
-                self.report.tracked += 1
-                tracked = KnownActivity(action.message_key, mailboxes=frozenset({self.mailbox.pk}))
-                self.activities[action.message_key] = tracked
-                if key := identity.conversation_key(action.envelope):
-                    self.conversations[key] = tracked
+        self.report.tracked += len(plan.of(Track))
