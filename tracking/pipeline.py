@@ -383,13 +383,8 @@ class _Session:
             raise
         self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed, rule))
 
-    def _decide(
-        self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None
-    ) -> tuple[list[Action], dict[str, Fetched]]:
-        """Read the envelopes of the items, decide on them, read the content of what is to be kept.
-
-        Nothing is stored yet; what its owner marked in vain says so by then.
-        """
+    def _plan(self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None) -> Plan:
+        """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
         answers = read_envelopes(self.provider, item_ids, beat=self.beat)
         readable = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
         return plan_page(
