@@ -14,17 +14,19 @@ from django.db.models import F
 from mailboxes.intents import is_on
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import HOMES
-from mailboxes.provider.errors import FolderGone, MailboxGone, ProviderError, Scope
+from mailboxes.provider.errors import FolderGone, ItemUnreadable, MailboxGone, ProviderError, Scope
 from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from tracking.apply import LeaseLost, Page, Stored, store
+from tracking.category import CategoryInRun
 from tracking.content import fetch, read_envelopes
 from tracking.cursors import read_changes
 from tracking.failures import count_attempt, follow_folders, take_due
-from tracking.folder_rules import rule_in, settle
 from tracking.faults import FilterBroken, OwnFilterBroken
+from tracking.fetched import Fetched
+from tracking.folder_rules import rule_in, settle
 from tracking.linked import links
 from tracking.linked import session as linked
 from tracking.lookups import known_items, known_messages, rules_of
@@ -119,6 +121,7 @@ class _Session:
     ) -> None:
         self.run, self.provider, self.clock, self.beat = run, provider, clock, beat
         self.mailbox: Mailbox = run.mailbox
+        self.category = CategoryInRun(self.mailbox, provider, clock=clock, beat=beat)
         self.report = RunReport()
         started = clock()
         self.until = None if yield_after_s is None else started + timedelta(seconds=yield_after_s)
@@ -182,6 +185,7 @@ class _Session:
             rows = self._refresh_folders(rows)
             if settle(self.mailbox, rows, FOLLOWED, self.clock()):
                 rows = list(self.mailbox.folders.all())
+            self.category.see_to_list()
             follow_folders(self.mailbox, self.clock())
             if not _in_order(rows):
                 raise MailboxGone(code="nothing_followed")
@@ -306,7 +310,7 @@ class _Session:
         counters = folder.counters
         session = linked.Session(
             self.run, self.provider, HOMES[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
-            stored=lambda stored: count(self.report, stored),
+            stored=lambda stored: count(self.report, stored), category=self.category,
         )  # fmt: skip
         self.report.more = session.sync(folder, changed=changed, full=self.report.full_pass, pause=self._gives_way)
         self.report.reached_server = True
@@ -376,17 +380,33 @@ class _Session:
             Folder.objects.filter(pk=folder.pk).update(careful=0)
             return
         try:
-            plan = self._plan(folder, asked.read, rule)
-            actions, fetched = fetch(self.provider, plan, beat=self.beat)
+            actions, fetched = self._decide(folder, asked.read, rule)
         except ProviderError as error:
             self._blame(folder, error)
             raise
         self._store(Page(folder, [*asked.actions, *actions], fetched, page.cursor, page.more, asked.listed, rule))
 
-    def _plan(self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None) -> Plan:
-        """Read the envelopes of the items and decide on them; reads no content and writes nothing."""
+    def _decide(
+        self, folder: Folder, item_ids: Sequence[str], rule: FolderRule | None
+    ) -> tuple[list[Action], dict[str, Fetched]]:
+        """Read the envelopes of the items, decide on them, read the content of what is to be kept.
+
+        Nothing is stored yet; what its owner marked in vain says so by then.
+        """
         answers = read_envelopes(self.provider, item_ids, beat=self.beat)
         readable = [answer for _item_id, answer in answers if isinstance(answer, Envelope)]
+        self.category.notice(readable)
+        plan = self._plan(folder, answers, readable, rule)
+        actions, fetched = fetch(self.provider, plan, beat=self.beat)
+        return self.category.tell(actions, readable), fetched
+
+    def _plan(
+        self,
+        folder: Folder,
+        answers: Sequence[tuple[str, Envelope | ItemUnreadable]],
+        readable: Sequence[Envelope],
+        rule: FolderRule | None,
+    ) -> Plan:
         return plan_page(
             answers,
             sent=folder.role == FolderRole.SENT,
@@ -410,8 +430,7 @@ class _Session:
         then: Callable[[Stored], object] | None = None,
     ) -> None:
         rule = rule_in(folder, self.mailbox.owner)
-        plan = self._plan(folder, item_ids, rule)
-        actions, fetched = fetch(self.provider, plan, beat=self.beat)
+        actions, fetched = self._decide(folder, item_ids, rule)
         self.report.reached_server = bool(item_ids)
         self._store(Page(folder, [*settled, *actions], fetched, rule=rule, then=then))
 
@@ -428,8 +447,7 @@ class _Session:
             folder = by_folder[failure.folder_id]
             rule = rule_in(folder, self.mailbox.owner)
             try:
-                plan = self._plan(folder, [failure.item_id], rule)
-                actions, fetched = fetch(self.provider, plan, beat=self.beat)
+                actions, fetched = self._decide(folder, [failure.item_id], rule)
             except ProviderError as error:
                 if not self._blame(folder, error):
                     raise

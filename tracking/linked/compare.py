@@ -4,10 +4,10 @@ The one idea: the mailbox is written first and the database last. Dying in betwe
 what the record says, and that is agreement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from django.db import transaction
 
@@ -20,13 +20,15 @@ from tracking.apply import keep_lease
 from tracking.linked import links
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import ItemLink
+from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
+from tracking.sync.marking import Names
 from tracking.sync.merge import Merge, Side, Version, merge
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-# What an owner puts on an entry to have it tracked (S27). Bound to its name until it can be bound to its id.
-CATEGORY: Final = "Tracked in CRM"
+CATEGORY: Final = TRACKED_NAME
+_USUAL: Final = Names(CATEGORY)
 # Stands in `ItemLink.withheld` for all fields of an entry that the server refused to take.
 WHOLE: Final = "*"
 # Entries read in one request, which a slow server must not make outlast the lease.
@@ -37,16 +39,23 @@ _ATTEMPTS = 3
 Clock = Callable[[], datetime]
 
 
-def is_marked(marks: Marks) -> bool:
-    """Tell whether its owner gave an entry the category for tracking."""
-    return CATEGORY.lower() in {category.lower() for category in marks.categories}
+class Marking(Protocol):
+    """What a mailbox's owner calls the category for tracking (`tracking.category`), and called it before."""
+
+    def asks(self, categories: Iterable[str]) -> bool:
+        """Tell whether categories ask for an item to be tracked."""
+        ...
+
+    def keeps(self, categories: Iterable[str]) -> bool:
+        """Tell whether categories keep an item tracked that is."""
+        ...
 
 
-def not_shared(link: ItemLink, marks: Marks) -> str:
+def not_shared(link: ItemLink, marks: Marks, category: Marking = _USUAL) -> str:
     """Return why a linked entry is not to be read any more, or ""."""
     if marks.sensitivity == "Private":
         return "made_private"
-    return "untracked" if link.born_in == Side.EXCHANGE and not is_marked(marks) else ""
+    return "untracked" if link.born_in == Side.EXCHANGE and not category.keeps(marks.categories) else ""
 
 
 @dataclass(slots=True)
@@ -75,6 +84,7 @@ class Pairs:
     clock: Clock
     beat: Callable[[], None]
     count: Count
+    category: Marking = _USUAL
 
     def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
         """Bring pairs whose entry exists into step; return what could not be read, by item id."""
@@ -102,7 +112,7 @@ class Pairs:
             if isinstance(marks, ItemUnreadable):
                 unread[link.item_id] = marks
                 continue
-            reason = not_shared(link, marks)
+            reason = not_shared(link, marks, self.category)
             if not reason:
                 shared.append((link, record))
                 continue

@@ -19,11 +19,12 @@ from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
 from tracking.apply import Page, Stored, keep_lease, store
+from tracking.category import CategoryInRun
 from tracking.cursors import read_changes
 from tracking.failures import GONE, count_attempt, take_due
 from tracking.filter_queries import MODELS, Flow
 from tracking.linked import links
-from tracking.linked.compare import AT_ONCE, Clock, Count, Pairs, is_marked
+from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.lookups import known_items
@@ -62,17 +63,20 @@ class Session:
         clock: Clock,
         beat: Callable[[], None],
         stored: Callable[[Stored], None],
+        category: Marking | None = None,
     ) -> None:
         self.run, self.provider, self.kind, self.clock, self.beat = run, provider, kind, clock, beat
         self.mailbox: Mailbox = run.mailbox
+        self.category = category or CategoryInRun(self.mailbox, provider, clock=clock, beat=beat)
         self.owner = self.mailbox.owner
         self.count = Count()
         self._stored = stored
         # Filters that could not be asked, once records were looked at.
         self.broken: tuple[SyncFilter, ...] = ()
         self.pairs = Pairs(
-            run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count
-        )
+            run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count,
+            self.category,
+        )  # fmt: skip
         self._revived: set[str] = set()
         self.removals = Removals(run, provider, kind, clock=clock, beat=beat, count=self.count)
 
@@ -199,7 +203,7 @@ class Session:
             return self._judge_stamped(folder, marks, link, compare)
         if marks.sensitivity == "Private":
             return [_refuse(marks, Reason.PRIVATE)]
-        return self._track(folder, marks) if is_marked(marks) else [_refuse(marks, Reason.NOT_MARKED)]
+        return self._track(folder, marks) if self.category.asks(marks.categories) else [_refuse(marks, Reason.NOT_MARKED)]
 
     def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
         """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
@@ -210,7 +214,8 @@ class Session:
             return [_refuse(marks, Reason.COPY_OF_LINKED)]
         if marks.sensitivity == "Private":
             return [_refuse(marks, Reason.PRIVATE)]
-        if link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE and not is_marked(marks):
+        owners_word = link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE
+        if owners_word and not self.category.asks(marks.categories):
             return [_refuse(marks, Reason.NOT_MARKED)]
         if link.unlinked_at is not None and not self._taken_up(link):
             return [_refuse(marks, Reason.LINK_ENDED)]
