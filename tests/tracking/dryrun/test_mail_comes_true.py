@@ -118,20 +118,13 @@ def _said(reason):
     return "same_conversation" if reason == "reply_to_tracked" else str(reason)
 
 
-class _Rollback(Exception):
-    pass
-
-
 def _tracked_again(busy):
     """Return what each tracked message would be decided to be if it came now, by decision."""
     found = {}
     for decision in ItemDecision.objects.filter(outcome="tracked").select_related("folder", "mailbox"):
-        try:
-            with transaction.atomic():
-                found[decision.pk] = busy.as_if_it_came_now(decision)
-                raise _Rollback
-        except _Rollback:
-            pass
+        with transaction.atomic():
+            found[decision.pk] = busy.as_if_it_came_now(decision)
+            transaction.set_rollback(True)
     return found
 
 
