@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from urllib.parse import quote
 
 import pytest
@@ -38,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if CHROMIUM is None:
         terminalreporter.write_line("NO CHROMIUM: the browser tests did NOT run.", red=True, bold=True)
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    steps = [
+        number for report in reports if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties if name == "schedules" for number in value
+    ]  # fmt: skip
+    if steps:
+        terminalreporter.write_line(f"State machine: {len(steps)} schedules, median of {median(steps):.0f} steps.")
 
 
 @pytest.hookimpl(trylast=True)

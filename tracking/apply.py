@@ -123,14 +123,10 @@ def _item_id(action: Action) -> str:
 
 def keep_lease(run: Run, now: datetime) -> None:
     """Lock the run's row for this transaction, with a sign of life; raises `LeaseLost` when the lease is gone."""
-    held = (
-        Run.objects.select_for_update(no_key=True)
-        .filter(pk=run.pk, finished_at__isnull=True)
-        .values_list("pk", flat=True)
-    )
-    if not list(held):
+    held = Run.objects.filter(pk=run.pk, finished_at__isnull=True)
+    # One statement: an update waits for whoever else has the row, and then looks again whether it is still unfinished.
+    if not held.update(heartbeat_at=Greatest(F("heartbeat_at"), now)):
         raise LeaseLost
-    Run.objects.filter(pk=run.pk).update(heartbeat_at=Greatest(F("heartbeat_at"), now))
 
 
 class _Writer:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import connection
 from django.db.models import F
 
 from mailboxes.intents import is_on
@@ -22,7 +21,7 @@ from mailboxes.states import Intent
 from tracking.apply import LeaseLost, Page, Stored, store
 from tracking.category import CategoryInRun
 from tracking.content import fetch, read_envelopes
-from tracking.cursors import read_changes
+from tracking.cursors import nothing_new, read_changes
 from tracking.failures import count_attempt, follow_folders, take_due
 from tracking.faults import FilterBroken, OwnFilterBroken
 from tracking.fetched import Fetched
@@ -48,14 +47,6 @@ FOLLOWED = (FolderRole.INBOX, FolderRole.SENT)
 # What the server tells of a folder; everything else in its row is ours.
 _TOLD = ("name", "role", "parent_id_at_provider", "total", "gone_at")
 _ORDER = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
-
-# Written out, since putting the statement together costs more than sending it.
-_NOTHING_NEW = """
-UPDATE mailboxes_folder f
-SET cursor = %s, counters = %s, more = false, attempts = 0, careful = 0, issue_code = '', synced_at = %s
-FROM mailboxes_run r
-WHERE f.id = %s AND r.id = %s AND r.mailbox_id = f.mailbox_id AND r.finished_at IS NULL
-"""
 
 Clock = Callable[[], datetime]
 
@@ -361,10 +352,8 @@ class _Session:
 
     def _nothing_new(self, folder: Folder, cursor: str, counters: str) -> None:
         """End a folder with an empty last page in one statement: without counters that is what most runs consist of."""
-        with connection.cursor() as database:
-            database.execute(_NOTHING_NEW, [cursor, counters, self.clock(), folder.pk, self.run.pk])
-            if not database.rowcount:
-                raise LeaseLost
+        if not nothing_new(folder, cursor, counters, run=self.run, now=self.clock()):
+            raise LeaseLost
 
     def _do_page(self, folder: Folder, page: ChangePage, *, one_by_one: bool) -> None:
         rule = rule_in(folder, self.mailbox.owner)
@@ -418,7 +407,9 @@ class _Session:
     def _store(self, page: Page) -> None:
         stored = store(page, run=self.run, mailbox=self.mailbox, now=self.clock())
         count(self.report, stored)
-        kept = [action.envelope for action in page.actions if isinstance(action, Track | Link) and action.envelope.stamp]
+        kept = [
+            action.envelope for action in page.actions if isinstance(action, Track | Link) and action.envelope.stamp
+        ]
         if kept:
             outgoing_copies.note(self.run, {each.stamp.lower(): each.item_id for each in kept}, self.clock())
 

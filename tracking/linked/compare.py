@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from django.db import transaction
 
 from mailboxes.models import Run
-from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value
+from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value, canonical
 from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, WriteRefused
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
@@ -24,7 +24,7 @@ from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
 from tracking.sync.marking import Names
-from tracking.sync.merge import Merge, Side, Version, merge
+from tracking.sync.merge import Merge, Side, Version, Withheld, merge
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 CATEGORY: Final = TRACKED_NAME
@@ -233,11 +233,22 @@ class Pairs:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             links.note_entry(link, marks)
-            links.note_merge(link, Merge(base=dict(values) if found is None else {}), record=record, now=self.clock())
+            made = Merge(base=dict(values), withheld=self.kept_back(record)) if found is None else Merge()
+            links.note_merge(link, made, record=record, now=self.clock())
             if found is not None:
                 # What it says is compared when its change is read, against nothing agreed.
                 ItemLink.objects.filter(pk=link.pk).update(change_key="", record_seen_at=None)
         return marks
+
+    def kept_back(self, record: Owned) -> dict[Field, Withheld]:
+        """Return which values of a record an entry that is made of it does not have, and why."""
+        values = values_of(record, self.owner)
+        closed = rights_of(record, self.owner).unreadable
+        return {
+            name: Withheld.MAY_NOT_READ if name in closed else Withheld.DIRECTION
+            for name, direction in self.directions.items()
+            if values[name] != canonical(self.kind, name, None) and (name in closed or direction is Direction.TO_CRM)
+        }
 
     def outgoing(self, record: Owned) -> dict[Field, Value]:
         """Return the values of a record that may go into the mailbox."""

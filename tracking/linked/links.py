@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 from uuid import uuid4
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import localdate
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Field, Marks, Value
+from security import privileges
 from security.access import visible
 from security.models import User
 from tracking.filter_queries import MODELS, Flow, flowing
@@ -33,6 +35,13 @@ def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
     return directions(kind, {Field(row.field): Direction(row.direction) for row in rows})
 
 
+def rules_digest(owner: User, chosen: Mapping[Field, Direction]) -> str:
+    """Return a digest of what says, beside the values, what flows: it differs when pairs must be compared anew."""
+    sees_all = owner.has_perm(privileges.READ_ALL_RECORDS)
+    told = [f"{name}={direction}" for name, direction in sorted(chosen.items())]
+    return sha256(f"{sees_all} {' '.join(told)}".encode()).hexdigest()
+
+
 def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
     """Return on whose behalf the filters of a mailbox are asked."""
     # The installation's day, until people have a zone of their own.
@@ -41,10 +50,8 @@ def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
 
 def filters_of(mailbox: Mailbox, kind: EntryKind) -> list[SyncFilter]:
     """Return the filters of a mailbox: those of its sync profile, and its owner's."""
-    return [
-        *SyncFilter.objects.filter(kind=kind, sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM),
-        *SyncFilter.objects.filter(kind=kind, mailbox=mailbox),
-    ]
+    everybodys = Q(sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM)
+    return list(SyncFilter.objects.filter(everybodys | Q(mailbox=mailbox), kind=kind))
 
 
 def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> Flow:

@@ -77,6 +77,8 @@ class Removals:
 
     def _hold(self, state: LinkState, deletions: list[tuple[ItemLink, Removal]], *, everything: bool) -> bool:
         """Return whether the brake holds these deletions; once it holds, it does until released or nothing is left."""
+        if not deletions and state.braked_at is None:
+            return False
         linked = ItemLink.objects.filter(mailbox=self.run.mailbox, kind=self.kind, unlinked_at=None).count()
         would = [{"link": link.pk, "remedy": found.remedy, "code": found.code} for link, found in deletions]
         if state.braked_at is not None and not everything:

@@ -13,14 +13,14 @@ from django.db import transaction
 from django.db.models import Q
 
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.entries import EntryKind, Marks
+from mailboxes.provider.entries import EntryKind, Marks, canonical
 from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable, WriteRefused
 from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
-from tracking.apply import Page, Stored, keep_lease, store
+from tracking.apply import LeaseLost, Page, Stored, keep_lease, store
 from tracking.category import CategoryInRun
-from tracking.cursors import read_changes
+from tracking.cursors import nothing_new, read_changes
 from tracking.failures import GONE, count_attempt, take_due
 from tracking.filter_queries import MODELS, Flow
 from tracking.linked import links
@@ -31,7 +31,7 @@ from tracking.lookups import known_items
 from tracking.models import ItemDecision, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
-from tracking.sync.merge import Merge, Side
+from tracking.sync.merge import Merge, Side, Withheld
 from tracking.sync.plan import Action, Fail, Keep, Refuse, Remove, Touch, last_of_each
 from tracking.sync.removal import Event
 
@@ -78,6 +78,7 @@ class Session:
             self.category,
         )  # fmt: skip
         self._revived: set[str] = set()
+        self._anew = False
         self.removals = Removals(run, provider, kind, clock=clock, beat=beat, count=self.count)
 
     def sync(self, folder: Folder, *, changed: bool, full: bool, pause: Callable[[], bool]) -> bool:
@@ -102,6 +103,11 @@ class Session:
     def pull(self, folder: Folder) -> bool:
         """Read one page of the folder's changes and bring what they name into step; return whether there is more."""
         page = read_changes(self.provider, folder, PAGE_ITEMS, clock=self.clock, beat=self.beat)
+        if not page.changes and not page.more and folder.listing_before is None:
+            if not nothing_new(folder, page.cursor, None, run=self.run, now=self.clock()):
+                raise LeaseLost
+            folder.cursor = page.cursor
+            return False
         changes = last_of_each(page.changes)
         actions = self._decide(folder, changes)
         listed = [change.item_id for change in changes if change.kind is not ChangeKind.REMOVED]
@@ -244,10 +250,13 @@ class Session:
         entry = self.pairs.read([marks.item_id])[0]
         if isinstance(entry, ItemUnreadable):
             return [_unreadable(Change(ChangeKind.UPDATED, marks.item_id, marks.change_key), entry)]
-        values = {
-            name: value
-            for name, value in takeable(self.kind, entry.values, self.owner).values.items()
-            if self.pairs.directions[name].reaches_crm
+        taken = takeable(self.kind, entry.values, self.owner)
+        closed = {name for name, direction in self.pairs.directions.items() if not direction.reaches_crm}
+        values = {name: value for name, value in taken.values.items() if name not in closed}
+        withheld = {
+            name: taken.withheld.get(name, Withheld.DIRECTION)
+            for name, value in entry.values.items()
+            if name not in values and value != canonical(self.kind, name, None)
         }
         with transaction.atomic():
             keep_lease(self.run, self.clock())
@@ -257,7 +266,7 @@ class Session:
                 self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
             )
             links.note_entry(link, entry.marks)
-            links.note_merge(link, Merge(base=dict(values)), record=record, now=self.clock())
+            links.note_merge(link, Merge(base=dict(values), withheld=withheld), record=record, now=self.clock())
         self.count.linked += 1
         with suppress(ChangedMeanwhile, WriteRefused):
             # Else it is marked when that change is compared.
@@ -287,14 +296,17 @@ class Session:
         """
         state, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
         began = self.clock()
-        everything = full or state.records_seen_at is None
+        rules = links.rules_digest(self.owner, self.pairs.directions)
+        # What was closed may be open now, or the other way round, with nothing changed on either side.
+        self._anew = state.rules not in ("", rules)
+        everything = full or self._anew or state.records_seen_at is None
         since = None if everything or state.records_seen_at is None else state.records_seen_at - links.OVERLAP
         self._unfinished(folder)
         if self._changed_records(folder, since, began, pause):
             return True
         self._end_gone(state, everything=everything)
         self.removals.carry_out(state, everything=everything)
-        LinkState.objects.filter(pk=state.pk).update(records_seen_at=began)
+        LinkState.objects.filter(pk=state.pk).update(records_seen_at=began, rules=rules)
         return False
 
     def _unfinished(self, folder: Folder) -> None:
@@ -363,7 +375,7 @@ class Session:
         if link.born_in == Side.CRM and not flows and not self.broken:
             self.removals.add(link, Event.FILTER_LEFT)
             return False
-        return record.modified_at != link.record_seen_at
+        return self._anew or record.modified_at != link.record_seen_at
 
     def _revive(self, link: ItemLink, record: Owned) -> bool:
         """Take up a link whose record came back into sight; return whether there is an entry to compare with."""

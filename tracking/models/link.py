@@ -86,6 +86,8 @@ class LinkState(models.Model):
     brake = models.JSONField(default=list, blank=True)
     released_at = models.DateTimeField(_("brake released"), null=True)
     released_by = models.CharField(_("released by"), max_length=150, blank=True)
+    # A digest of the directions and rights that pairs were last compared under: under others, all are compared again.
+    rules = models.CharField(max_length=64, blank=True)
 
     class Meta:
         """One per mailbox and kind."""

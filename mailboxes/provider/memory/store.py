@@ -136,6 +136,12 @@ class MailStore:
         with self.lock:
             self._folder(address, folder).name = name
 
+    def move_folder(self, address: str, folder: str, parent: str | None) -> None:
+        """Put a folder below another one, or (None) below the root; its id stays."""
+        with self.lock:
+            moved = self._folder(address, folder)
+            moved.parent_id = None if parent is None else self._folder(address, parent).id
+
     def remove_folder(self, address: str, folder: str) -> None:
         """End a folder with its items."""
         with self.lock:

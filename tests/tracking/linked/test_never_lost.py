@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.entries import Attendee, EntryKind, Every, Field, Recurrence, Span
@@ -16,12 +17,14 @@ from tracking.models import (
     Appointment,
     Contact,
     FieldConflict,
+    FieldDirection,
     ItemFailure,
     ItemLink,
     LinkState,
     Task,
 )
 from tracking.sync.codec import encode
+from tracking.sync.directions import Direction
 
 pytestmark = pytest.mark.django_db
 TASK, CONTACT, APPOINTMENT = EntryKind.TASK, EntryKind.CONTACT, EntryKind.APPOINTMENT
@@ -476,3 +479,40 @@ def test_a_record_given_away_and_deleted_is_lost_from_sight_not_deleted_there(at
     Contact.objects.update(owner=User.objects.create_user("ben"), deleted_at=desk.now, modified_at=desk.now)
     desk.sync()
     assert len(desk.there()) == 1, desk.link().reason
+
+
+def test_a_direction_that_is_opened_lets_flow_what_waited(at):
+    desk = at(EntryKind.TASK)
+    closed = FieldDirection.objects.create(
+        sync_profile=desk.office.profile, kind=EntryKind.TASK, field=Field.BODY, direction=Direction.TO_CRM
+    )
+    desk.record(subject="Offer", description="ours")
+    desk.sync()
+    assert desk.there()[0].values[Field.BODY] is None
+    assert desk.link().withheld == {"body": "direction"}
+    closed.delete()
+    assert desk.sync().written == 1
+    assert desk.there()[0].values[Field.BODY] == "ours"
+    assert desk.link().withheld == {}
+
+
+def test_what_an_entry_may_not_give_its_record_is_said_on_the_link(at):
+    desk = at(EntryKind.TASK)
+    FieldDirection.objects.create(
+        sync_profile=desk.office.profile, kind=EntryKind.TASK, field=Field.BODY, direction=Direction.TO_EXCHANGE
+    )
+    desk.entry({Field.SUBJECT: "Mine", Field.BODY: "my own words"}, categories=(CATEGORY,))
+    desk.sync()
+    task = Task.objects.get()
+    assert (task.subject, task.description) == ("Mine", "")
+    assert desk.link().withheld == {"body": "direction"}
+
+
+def test_a_right_that_is_given_takes_effect_with_the_next_run(at):
+    desk = at(EntryKind.TASK)
+    desk.filter.conditions = {"any": False, "parts": []}
+    desk.filter.save()
+    desk.record(subject="Somebody else's", owner=User.objects.create_user("ben"))
+    assert desk.sync().linked == 0
+    desk.owner.user_permissions.add(Permission.objects.get(codename="read_all_records"))
+    assert desk.sync().linked == 1

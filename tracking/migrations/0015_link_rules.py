@@ -1,0 +1,13 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("tracking", "0014_decision_stopped")]
+
+    operations = [
+        migrations.AddField(
+            model_name="linkstate",
+            name="rules",
+            field=models.CharField(blank=True, max_length=64),
+        ),
+    ]
