@@ -453,6 +453,11 @@ def broken_filters(broken: Sequence[SyncFilter]) -> FilterBroken:
     return OwnFilterBroken(names) if own else FilterBroken(names)
 
 
+def perhaps_the_items(error: ProviderError) -> bool:
+    """Tell whether an error is one that a single item can bring about for a whole request."""
+    return error.code in _PERHAPS_THE_ITEMS
+
+
 def _in_order(rows: Iterable[Folder]) -> list[Folder]:
     """Return those that are followed and there, the Inbox first."""
     return sorted(

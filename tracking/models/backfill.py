@@ -1,4 +1,4 @@
-"""Mail that is looked at again: of a range of dates, or because a record has got an address (`tracking.backfills`)."""
+"""Mail that is looked at again: of a range of dates, or because a record has got an address (`tracking.backfill`)."""
 
 from django.db import models
 from django.db.models import Q
@@ -56,7 +56,13 @@ class Backfill(models.Model):
 
     place = models.PositiveBigIntegerField(default=0)
     offset = models.PositiveBigIntegerField(default=0)
+    # A range is read until a whole pass over it finds nothing more: `found` counts what the pass under way has.
     passes = models.PositiveSmallIntegerField(default=0)
+    found = models.PositiveIntegerField(default=0)
+    # Attempts at the part that is next, written before each; parts to be read one item at a time, since a whole one
+    # ended its worker.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    careful = models.PositiveSmallIntegerField(default=0)
     counted = models.JSONField(default=dict, blank=True)
     examined = models.PositiveIntegerField(_("looked at"), default=0)
     tracked = models.PositiveIntegerField(_("tracked"), default=0)
