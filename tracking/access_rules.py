@@ -27,6 +27,7 @@ from tracking.models import (
     Attendance,
     Case,
     Contact,
+    DryRun,
     EmailBody,
     FieldConflict,
     Holder,
@@ -39,6 +40,8 @@ from tracking.models import (
     OccurrenceChange,
     Opportunity,
     Participant,
+    PolicyChange,
+    PolicyDraft,
     Reconciliation,
     Task,
     Thread,
@@ -154,6 +157,23 @@ def _events(user: User) -> QuerySet[TrackingEvent]:
     return rows.filter(Q(mailbox_id=None) | Q(mailbox_id__in=visible(user, Mailbox).order_by().values("pk")))
 
 
+def _drafts(user: User) -> QuerySet[PolicyDraft]:
+    """Return drafts of policy: of sync profiles for those who manage them, of a mailbox's filters for its owner."""
+    mine = Q(mailbox__owner=user)
+    return PolicyDraft.objects.filter(mine | Q(mailbox=None) if user.has_perm(privileges.MANAGE_POLICY) else mine)
+
+
+def _dry_runs(user: User) -> QuerySet[DryRun]:
+    return DryRun.objects.filter(draft__in=visible(user, PolicyDraft).order_by().values("pk"))
+
+
+def _policy_changes(user: User) -> QuerySet[PolicyChange]:
+    """Return what was published: of a mailbox for those who see it, of sync profiles for managers and auditors."""
+    seen = Q(mailbox__in=visible(user, Mailbox).order_by().values("pk"))
+    every = user.has_perm(privileges.MANAGE_POLICY) or user.has_perm(privileges.READ_DIAGNOSTICS)
+    return PolicyChange.objects.filter(seen | Q(mailbox=None) if every else seen)
+
+
 register(Activity, _activities)
 register(Thread, _threads)
 register(Participant, _participants)
@@ -166,6 +186,9 @@ for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
 for _part in (Attendance, OccurrenceChange):
     register(_part, _of_appointment(_part))
 register(FieldConflict, _conflicts)
+register(PolicyDraft, _drafts)
+register(DryRun, _dry_runs)
+register(PolicyChange, _policy_changes)
 for _asked in (UnknownSender, IgnoredDomain):
     register(_asked, _of_owner_mailbox(_asked))
 register(AddressChoice, _choices)
