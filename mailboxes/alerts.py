@@ -15,6 +15,8 @@ from mailboxes.models import Alert
 
 # What may pass by itself is worth a person's attention only when it comes this often in a row.
 PATIENCE = 3
+# What a run that succeeds says nothing about: ended by whoever raised it (`resolve_one`).
+STANDING = frozenset({"canary_late"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,13 @@ def resolve_mailbox(mailbox_id: int, now: datetime, *, but_folders: Collection[i
     `but_code` is what is wrong with the mailbox now, so that one cause ends when another takes its place.
     """
     still_true = Q(folder__in=but_folders) | Q(folder=None, code=but_code)
-    return _end(Alert.objects.filter(mailbox=mailbox_id).exclude(still_true), now)
+    return _end(Alert.objects.filter(mailbox=mailbox_id).exclude(still_true).exclude(code__in=STANDING), now)
+
+
+def resolve_one(code: str, place: Place, now: datetime) -> int:
+    """End this alert; return 1 if it was open."""
+    at = Alert.objects.filter(server=place.server_id, mailbox=place.mailbox_id, folder=place.folder_id)
+    return _end(at.filter(code=code), now)
 
 
 def _end(alerts: QuerySet[Alert], now: datetime) -> int:

@@ -573,6 +573,12 @@ _row(
     _("Start more workers (manage.py rqworker), on this or another machine."),
 )
 _row(
+    "canary_late", Kind.TRANSIENT, Scope.MAILBOX, Who.ADMINISTRATOR, Retry.SCHEDULE,
+    _("What was put into the canary mailbox has not come through in time."),
+    _("Runs may end well and yet nothing arrives: a worker or the dispatcher stands still, the mail server holds mail back, or a rule in that mailbox moves it away."),
+    _("Look at the page Delays which kind is late and in which direction, then at the runs of the canary mailbox."),
+)
+_row(
     "disk_full", Kind.TRANSIENT, Scope.MAILBOX, Who.ADMINISTRATOR, Retry.BACK_OFF,
     _("An attachment could not be written to disk; the page is read again once that works."),
     _("The disk with the attachments is full or cannot be written."),

@@ -26,6 +26,7 @@ from tracking.models import (
     Attachment,
     Attendance,
     Case,
+    Canary,
     Contact,
     DryRun,
     EmailBody,
@@ -179,7 +180,7 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState):
+for _of in (Canary, ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState):
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from mailboxes import claims, intents, promise, runs
 from mailboxes.models import Mailbox, Run
 from security.logs import told
+from tracking.canary.tending import to_tend
 from tracking.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Dispatcher:
             self._resume: _Every(timedelta(seconds=5)),
             self._measure: _Every(timedelta(minutes=1)),
             self._tidy: _Every(timedelta(minutes=10)),
+            self._tend_canaries: _Every(timedelta(minutes=1)),
         }
 
     def tick(self) -> int:
@@ -126,6 +128,10 @@ class Dispatcher:
 
     def _tidy(self, _now: datetime) -> None:
         self._transport.tidy()
+
+    def _tend_canaries(self, _now: datetime) -> None:
+        if to_tend().exists():
+            self._transport.tend_canaries()
 
 
 class _Every:

@@ -4,6 +4,7 @@ The idea: small bites. Each bite is a transaction of its own, so that tidying ne
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -13,7 +14,8 @@ from rq.registry import clean_registries
 from mailboxes.models import Alert, LateGap, PromiseBucket, Run
 from mailboxes.states import Outcome
 from tracking import nights
-from tracking.models import Reconciliation
+from tracking.canary.tending import KEPT as ROUNDS_KEPT
+from tracking.models import CanaryRound, Reconciliation
 from tracking.transport import queue
 
 # A run in which nothing happened is of interest while people look at today and yesterday.
@@ -47,12 +49,13 @@ def prune(now: datetime) -> int:
             LateGap.objects.filter(until__lt=now - MEASURED_KEPT),
             Alert.objects.filter(resolved_at__lt=now - RUNS_KEPT),
             Reconciliation.objects.filter(begun_at__lt=now - RUNS_KEPT),
+            CanaryRound.objects.filter(cleaned_at__lt=now - ROUNDS_KEPT),
         )
     )
 
 
 def _delete(
-    rows: "QuerySet[Run] | QuerySet[PromiseBucket] | QuerySet[LateGap] | QuerySet[Alert] | QuerySet[Reconciliation]",
+    rows: "QuerySet[Any]",
 ) -> int:
     deleted = 0
     while ids := list(rows.order_by().values_list("pk", flat=True)[:BITE]):

@@ -18,6 +18,7 @@ from mailboxes.claims import BULK, IMMEDIATE, MAINTENANCE, SYNC, Claim
 SYNC_BATCH = "tracking.jobs.sync_batch"
 HOUSEKEEPING = "tracking.housekeeping.tidy"
 RECONCILIATION = "tracking.nights.reconcile_some"
+CANARY, TEND_CANARIES = "tracking.canary.tending.tend", "tend-canaries"
 # What became of a failed job is in our rows and in the log; Redis forgets it after this time.
 _FAILURE_SECONDS = 3600
 
@@ -35,6 +36,10 @@ class Transport(Protocol):
 
     def tidy(self) -> None:
         """Have a worker do the housekeeping when there is nothing more urgent."""
+        ...
+
+    def tend_canaries(self) -> None:
+        """Have a worker look after the canaries, in turn with ordinary runs."""
         ...
 
 
@@ -69,6 +74,12 @@ class RedisTransport:
     def tidy(self) -> None:
         """Put the housekeeping job into its queue."""
         queue(MAINTENANCE).enqueue(HOUSEKEEPING, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+    def tend_canaries(self) -> None:
+        """Put the look at the canaries among ordinary runs, unless it waits there: what delays it delays them, too."""
+        ordinary = queue(SYNC)
+        if TEND_CANARIES not in ordinary.get_job_ids():
+            ordinary.enqueue(CANARY, job_id=TEND_CANARIES, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
 
 def _put(into: Queue, claims: Iterable[Claim], pipeline: "Pipeline") -> None:

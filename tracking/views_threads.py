@@ -14,8 +14,8 @@ from crmsync_site.ui.listing import words as words_in
 from crmsync_site.ui.templatetags.ui import exact
 from security.access import get_visible_or_404, visible
 from security.http import signed_in
-from tracking import blobs, delays, mail_html, thread_pages
-from tracking.models import Attachment, EmailBody, Thread
+from tracking import blobs, canary_pages, delays, mail_html, thread_pages
+from tracking.models import Attachment, Canary, EmailBody, Thread
 
 # Rows of one CSV: what a spreadsheet opens.
 _CSV_ROWS = 50_000
@@ -126,6 +126,7 @@ def delay_page(request: HttpRequest) -> HttpResponse:
     measured = delays.delays(signed_in(request), timezone.now())
     context = {
         "delays": measured,
+        "birds": canary_pages.birds(visible(person, Canary), now),
         "bars": _bars(measured),
         "measured": any(delay.messages for delay in measured),
     }

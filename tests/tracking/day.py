@@ -263,3 +263,6 @@ class Queues:
 
     def tidy(self) -> None:
         """Housekeeping has its own tests."""
+
+    def tend_canaries(self) -> None:
+        """There are none."""

@@ -42,6 +42,7 @@ from tests.mailboxes.provider.scripted import Said, fault, serving
 from tests.mailboxes.provider.test_ews_autodiscover import World, moved, world  # noqa: F401 -- a fixture by its name
 from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
 from tracking import activities, blobs, jobs, pipeline, status
+from tracking.canary import tending
 from tracking.linked import channel
 from tracking.models import Activity, ItemFailure, SyncFilter
 
@@ -483,6 +484,16 @@ def no_worker(stage: Stage) -> str:
     return stage.page("/")
 
 
+def silent_canary(stage: Stage) -> str:
+    stage.sandbox()
+    assert stage.box is not None
+    canary = tending.appoint(stage.box, every_minutes=30, by="marta", now=timezone.now())
+    tending.tend_one(canary, timezone.now)
+    canary.rounds.update(planted_at=timezone.now() - timedelta(hours=1))
+    tending.tend_one(canary, timezone.now)
+    return stage.page("/")
+
+
 def no_queue(stage: Stage) -> str:
     def gone(_name: str) -> Any:
         raise RedisGone("gone")
@@ -522,6 +533,7 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "worker_lost": silent_worker,
     "lease_lost": taken_over,
     "late_start": no_worker,
+    "canary_late": silent_canary,
     "queue_gone": no_queue,
 }
 

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tracking", "0014_decision_stopped")]
+    dependencies = [("tracking", "0015_backfill_attempts")]
 
     operations = [
         migrations.AddField(

@@ -5,6 +5,7 @@ from tracking.models.address import AddressChoice, IgnoredDomain, UnknownSender
 from tracking.models.arrangement import ThreadCut, ThreadStop
 from tracking.models.audit import TrackingEvent
 from tracking.models.backfill import AddressMatch, Backfill
+from tracking.models.canary import Canary, CanaryRound
 from tracking.models.category import TrackingCategory
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
@@ -25,6 +26,8 @@ __all__ = [
     "Attachment",
     "Attendance",
     "Backfill",
+    "Canary",
+    "CanaryRound",
     "Case",
     "Contact",
     "CoveredFolder",

@@ -1,0 +1,149 @@
+"""Tending the canaries: once a minute look how far their items have come, help them on, and say so when one is late.
+
+The idea: everything that happens is told by the rows of the path itself, so a minute more or less between two looks does
+not change what is measured. What has to be done at the mail server is done under the mailbox's lease, beside its schedule;
+while a run has it, the next minute does.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from mailboxes import alerts
+from mailboxes.alerts import Place
+from mailboxes.claims import AlreadyRunning
+from mailboxes.models import Mailbox, Run, SyncProfile
+from mailboxes.promise import bound_seconds
+from mailboxes.provider.errors import ProviderError
+from mailboxes.provider.writing import WholeProvider
+from mailboxes.report import RunReport
+from mailboxes.states import Intent, Track
+from tracking.canary import planting
+from tracking.foreground import beside
+from tracking.linked import channel
+from tracking.models import Canary, CanaryRound
+
+PROFILE: Final = "Canary"
+LATE: Final = "canary_late"
+# A part of the way may take two runs (one that just missed it, one that does it) and this.
+_GRACE: Final = timedelta(minutes=3)
+# Then it is given up and cleaned away, so that the next round can tell whether all is well again.
+_GIVE_UP: Final = timedelta(hours=3)
+# Rounds are kept as long as what else is measured (tracking.housekeeping).
+KEPT: Final = timedelta(days=14)
+
+Clock = Callable[[], datetime]
+
+
+def appoint(mailbox: Mailbox, *, every_minutes: int, by: str, now: datetime) -> Canary:
+    """Make a mailbox a canary: all channels on, a sync profile that tracks everything. It must serve nothing else."""
+    profile, _made = SyncProfile.objects.get_or_create(
+        name=PROFILE, defaults={"track": Track.ALL, "exclude_internal": False, "exclude_automated": False}
+    )
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        sync_profile=profile, track="", incoming=True, outgoing=True, changed_by=by
+    )
+    mailbox.refresh_from_db()
+    channel.switch(mailbox, on=True, by=by, now=now)
+    values = {"every_minutes": every_minutes, "active": True, "set_by": by}
+    canary, _made = Canary.objects.update_or_create(mailbox=mailbox, defaults=values)
+    return canary
+
+
+def dismiss(canary: Canary, now: datetime) -> None:
+    """Plant nothing more; what is under way is given up and cleaned away by the next look. The mailbox stays as it is."""
+    canary.active = False
+    canary.save(update_fields=["active"])
+    canary.rounds.filter(ended_at=None).update(ended_at=now, lost=True)
+    alerts.resolve_one(LATE, Place(mailbox_id=canary.mailbox_id), now)
+
+
+def to_tend() -> QuerySet[Canary]:
+    """Return the canaries that need looking after."""
+    return Canary.objects.filter(Q(active=True) | Q(rounds__cleaned_at=None, rounds__isnull=False)).distinct()
+
+
+def tend() -> None:
+    """Look after every canary once (a job)."""
+    for canary in to_tend().select_related("mailbox__owner", "mailbox__server", "mailbox__sync_profile").order_by("pk"):
+        tend_one(canary, timezone.now)
+
+
+def tend_one(canary: Canary, clock: Clock) -> None:
+    """Look how far the canary's items are, change or clean away what is due, plant the next round, raise or end the alert."""
+    now, mailbox = clock(), canary.mailbox
+    for row in canary.rounds.filter(ended_at=None):
+        planting.look(row, mailbox)
+        if row.in_at is not None:
+            row.ended_at = now
+        elif now - row.planted_at > _GIVE_UP:
+            row.ended_at, row.lost = now, True
+        row.save()
+    _do_what_is_due(canary, clock)
+    if not canary.active or mailbox.intent != Intent.ON:
+        return
+    latest = canary.rounds.order_by("-planted_at").values_list("planted_at", flat=True).first()
+    if latest is None or (
+        now - latest >= timedelta(minutes=canary.every_minutes) and not canary.rounds.filter(ended_at=None).exists()
+    ):
+        for kind in CanaryRound.Kind:
+            mark, object_id = planting.plant(mailbox, kind, now)
+            CanaryRound.objects.create(canary=canary, kind=kind, mark=mark, object_id=object_id, planted_at=now)
+    _tell(canary, now)
+
+
+def _do_what_is_due(canary: Canary, clock: Clock) -> None:
+    """Do at the mail server what there is to do, if there is any and the mailbox is free."""
+    entries = planting.ENTRIES
+    to_change = list(canary.rounds.filter(ended_at=None, out_at__isnull=False, changed_at=None, kind__in=entries))
+    to_clean = list(canary.rounds.filter(ended_at__isnull=False, cleaned_at=None))
+    if not to_change and not to_clean:
+        return
+
+    def work(_run: Run, provider: WholeProvider, beat: Callable[[], None]) -> RunReport:
+        try:
+            for row in to_change:
+                beat()
+                if planting.change(row, canary.mailbox, provider):
+                    row.changed_at = clock()
+                    row.save(update_fields=["changed_at"])
+            for row in to_clean:
+                beat()
+                planting.clean(row, canary.mailbox, provider)
+                row.cleaned_at = clock()
+                row.save(update_fields=["cleaned_at"])
+        except ProviderError as error:
+            return RunReport(error=error, requests=provider.requests, reached_server=provider.requests > 0)
+        return RunReport(requests=provider.requests, reached_server=True)
+
+    try:
+        beside(canary.mailbox, work, clock=clock, wait_s=0)
+    except AlreadyRunning:
+        return
+
+
+def _tell(canary: Canary, now: datetime) -> None:
+    """Raise the alert for what is late; end it once the last round of each kind has come back."""
+    patience = timedelta(seconds=2 * bound_seconds(canary.mailbox.sync_profile)) + _GRACE
+    late = sorted(
+        row.get_kind_display() for row in canary.rounds.filter(ended_at=None) if now - waiting_since(row) > patience
+    )
+    lost = [
+        last.get_kind_display()
+        for kind in CanaryRound.Kind
+        if (last := canary.rounds.filter(kind=kind, ended_at__isnull=False).order_by("-planted_at").first())
+        and last.lost
+    ]
+    place = Place(mailbox_id=canary.mailbox_id)
+    if late or lost:
+        alerts.raise_alert(LATE, place, ", ".join(str(kind) for kind in dict.fromkeys([*late, *lost])), now)
+    else:
+        alerts.resolve_one(LATE, place, now)
+
+
+def waiting_since(row: CanaryRound) -> datetime:
+    """Return since when the round has waited for what comes next."""
+    return row.changed_at or row.out_at or row.planted_at
