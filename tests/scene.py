@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -37,6 +38,7 @@ from tracking.models import (
     Lead,
     LinkState,
     Opportunity,
+    OutgoingMail,
     Participant,
     Task,
     Thread,
@@ -278,6 +280,7 @@ def _mail(scene: Scene) -> None:
         )  # fmt: skip
     assert bruno.pk
     _linked(scene, pau)
+    _outgoing(scene)
 
 
 def _linked(scene: Scene, pau: Contact) -> None:
@@ -307,6 +310,21 @@ def _linked(scene: Scene, pau: Contact) -> None:
             mailbox=box, kind=kind, records_seen_at=now, braked_at=now - timedelta(hours=1) if held else None,
             brake=brake if held else [],
         )  # fmt: skip
+
+
+def _outgoing(scene: Scene) -> None:
+    """Have mail of Anna's that failed, that waits for its channel, and a draft."""
+    values: dict[str, Any] = {
+        "mailbox": scene.box, "author": scene.people["anna"], "to": [{"email": "pau@bombes.example", "name": "Pau Riera"}],
+        "text": "Good day,\n\nhere is the offer.", "created_at": scene.now - timedelta(hours=1),
+        "state_since": scene.now - timedelta(minutes=20),
+    }  # fmt: skip
+    OutgoingMail.objects.create(
+        subject="Offer for twelve pumps, corrected", state="failed", error_code="recipients_refused",
+        error_detail="ErrorInvalidRecipients", stamp="mail-failed", attempts=1, make_asked_at=scene.now, **values,
+    )  # fmt: skip
+    OutgoingMail.objects.create(subject="Visit on Friday", state="waiting", stamp="mail-waiting", **values)
+    OutgoingMail.objects.create(subject="Still to be finished", **values)
 
 
 def make_thread(

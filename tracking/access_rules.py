@@ -40,6 +40,7 @@ from tracking.models import (
     LinkState,
     OccurrenceChange,
     Opportunity,
+    OutgoingMail,
     Participant,
     PolicyChange,
     PolicyDraft,
@@ -117,6 +118,14 @@ def _of_appointment(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
     return rule
 
 
+def _outgoing(user: User) -> QuerySet[OutgoingMail]:
+    """Drafts are their author's alone; what was to be sent is known to the mailbox's owner, too, as what is sent is."""
+    drafts = Q(state=OutgoingMail.State.DRAFT)
+    if _reads_all(user):
+        return OutgoingMail.objects.filter(~drafts | Q(author=user))
+    return OutgoingMail.objects.filter(Q(author=user) | (Q(mailbox__owner=user) & ~drafts))
+
+
 def _conflicts(user: User) -> QuerySet[FieldConflict]:
     return FieldConflict.objects.filter(link__in=visible(user, ItemLink).order_by().values("pk"))
 
@@ -187,6 +196,7 @@ for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
 for _part in (Attendance, OccurrenceChange):
     register(_part, _of_appointment(_part))
 register(FieldConflict, _conflicts)
+register(OutgoingMail, _outgoing)
 register(PolicyDraft, _drafts)
 register(DryRun, _dry_runs)
 register(PolicyChange, _policy_changes)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tracking import views_linked, views_mailbox, views_quarantine, views_records, views_repair, views_threads
+from tracking import views_linked, views_mailbox, views_outgoing, views_quarantine, views_records, views_repair, views_threads
 
 urlpatterns = [
     path("threads/", views_threads.threads, name="threads"),
@@ -25,6 +25,12 @@ urlpatterns = [
     path("mailboxes/<int:pk>/in-step/brakes/<int:state>/", views_linked.release_brake, name="release_brake"),
     path("mailboxes/<int:pk>/in-step/conflicts/<int:conflict>/", views_linked.take_other, name="take_other"),
     path("mailboxes/<int:pk>/sync/", views_mailbox.sync_now, name="sync_now"),
+    path("outgoing/", views_outgoing.outgoing, name="outgoing"),
+    path("outgoing/new/", views_outgoing.compose, name="compose"),
+    path("outgoing/save/", views_outgoing.save_mail, name="save_mail"),
+    path("outgoing/<int:pk>/", views_outgoing.outgoing_mail, name="outgoing_mail"),
+    path("outgoing/<int:pk>/save/", views_outgoing.save_mail, name="save_draft"),
+    path("outgoing/<int:pk>/decide/", views_outgoing.decide_mail, name="decide_mail"),
     path("records/", views_records.records, name="records"),
     path("records/<slug:kind>/", views_records.records_of, name="records_of"),
     path("records/<slug:kind>/export/", views_records.records_csv, name="records_csv"),

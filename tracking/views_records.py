@@ -13,6 +13,7 @@ from security.access import get_visible_or_404
 from security.http import signed_in
 from tracking import record_pages, thread_pages
 from tracking.models.activity import RecordKind
+from tracking.outgoing_pages import has_mailbox
 
 # Rows of one CSV: what a spreadsheet opens.
 _CSV_ROWS = 50_000
@@ -66,6 +67,7 @@ def record(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "kind": of,
         "record": found,
         "facts": record_pages.facts(person, of, found),
+        "may_write": has_mailbox(person),
         "page": page,
         "rows": thread_pages.thread_rows(person, page.rows),
     }

@@ -16,6 +16,7 @@ from security.access import get_visible_or_404, visible
 from security.http import signed_in
 from tracking import blobs, canary_pages, delays, mail_html, thread_pages
 from tracking.models import Attachment, Canary, EmailBody, Thread
+from tracking.outgoing_pages import has_mailbox
 
 # Rows of one CSV: what a spreadsheet opens.
 _CSV_ROWS = 50_000
@@ -69,6 +70,7 @@ def thread(request: HttpRequest, pk: int) -> HttpResponse:
     if not messages:
         raise Http404
     context = {"messages_shown": messages, "page": page, "title": messages[0].activity.subject}
+    context["may_write"] = has_mailbox(person)
     return render(request, "tracking/thread.html", context)
 
 

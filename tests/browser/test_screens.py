@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import violations
 from tests.scene import Scene
-from tracking.models import Contact
+from tracking.models import Contact, OutgoingMail
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
@@ -41,6 +41,10 @@ def addresses(scene: Scene) -> dict[str, str]:
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",
         "delays": "/delays/",
+        "outgoing": "/outgoing/?show=all",
+        "outgoing-nothing": "/outgoing/?show=sent",
+        "outgoing-mail": f"/outgoing/{OutgoingMail.objects.get(state='failed').pk}/",
+        "compose": "/outgoing/new/",
         "records": "/records/contact/",
         "record": f"/records/contact/{Contact.objects.get(last_name='Riera').pk}/",
     }

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import scene as scenes
-from tracking.models import Account, Contact, ItemFailure, Opportunity
+from tracking.models import Account, Contact, ItemFailure, Opportunity, OutgoingMail
 
 # Two of each are session and user; two more are the privileges of a person who is no administrator.
 BUDGETS = {
@@ -25,11 +25,15 @@ BUDGETS = {
     "/mailboxes/{box}/repair/read-again/?what=mailbox": 9,
     "/threads/": 9,
     "/threads/?q=offer&mailbox=anna": 9,
-    "/threads/{thread}/": 12,
+    "/threads/{thread}/": 13,
     "/delays/": 7,
+    "/outgoing/": 6,
+    "/outgoing/?show=all": 6,
+    "/outgoing/new/": 7,
+    "/outgoing/{mail}/": 10,
     "/records/contact/": 8,
     "/records/account/": 8,
-    "/records/contact/{contact}/": 12,
+    "/records/contact/{contact}/": 13,
 }
 
 
@@ -51,6 +55,7 @@ def test_queries_do_not_grow_with_rows(db: None, client: Client, username: str) 
     assert scene.thread
     contact = Contact.objects.get(last_name="Riera")
     names = {"box": scene.box.pk, "thread": scene.thread.pk, "contact": contact.pk}
+    names["mail"] = OutgoingMail.objects.get(state="failed").pk
     few = {page: count(client, page.format(**names)) for page in BUDGETS}
     grow(scene, contact)
     many = {page: count(client, page.format(**names)) for page in BUDGETS}
@@ -71,6 +76,11 @@ def grow(scene: scenes.Scene, contact: Contact) -> None:
         ItemFailure.objects.create(
             mailbox=scene.box, folder=scene.box.folders.all()[0], item_id=f"more-{n}", code="item_unreadable",
             first_at=now, last_at=now,
+        )  # fmt: skip
+    for n in range(12):
+        OutgoingMail.objects.create(
+            mailbox=scene.box, author=anna, subject=f"More {n}", to=[{"email": "kim@c.example"}], state="waiting",
+            stamp=f"more-{n}", created_at=now, state_since=now,
         )  # fmt: skip
     for n in range(8):
         scenes.add_message(scene, scene.thread, scene.box, n, contact)
