@@ -20,27 +20,8 @@ def test_every_statement_is_listed_once_in_order():
     assert [name for name, _state, _tests in rows()] == [f"S{number}" for number in range(1, 28)]
 
 
-<<<<<<< m.tmp
-def named_in(path: Path) -> set[str]:
-    """Return the names of the tests in a file."""
-    return {
-        node.name
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name.lower().startswith("test")
-    }
-
-
-=======
->>>>>>> base.new/tests/docs/test_requirements.py
 @pytest.mark.parametrize(("name", "state", "tests"), rows(), ids=[row[0] for row in rows()])
 def test_a_claim_names_tests_that_exist(name, state, tests):
     assert bool(tests) == (state != "to come"), f"{name} is '{state}' and names {tests or 'no test'}"
     for test in tests:
-<<<<<<< m.tmp
-        file, _, function = test.partition("::")
-        names = named_in(ROOT / file)
-        assert names, f"{file} has no tests"
-        assert not function or function in names, f"{file} has no {function}"
-=======
         assert_is_there(test)
->>>>>>> base.new/tests/docs/test_requirements.py

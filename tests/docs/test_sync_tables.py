@@ -3,12 +3,11 @@ and every test of the rows is named.
 """
 
 import re
-from pathlib import Path
 
 import pytest
 
 from mailboxes.provider.entries import EntryKind
-from tests.docs.test_requirements import ROOT, named_in
+from tests.docs import named
 from tests.tracking.linked import test_rows
 
 KINDS = {"Appointments": EntryKind.APPOINTMENT, "Contacts": EntryKind.CONTACT, "Tasks": EntryKind.TASK, "Mail": None}
@@ -17,7 +16,9 @@ ROWS = "tests/tracking/linked/test_rows.py"
 
 def tables() -> dict[str, list[list[str]]]:
     """Return the cells of the rows of each kind's table."""
-    section = (ROOT / "docs/sync.md").read_text().partition("### What becomes of every change")[2].partition("\n## ")[0]
+    section = (
+        (named.ROOT / "docs/sync.md").read_text().partition("### What becomes of every change")[2].partition("\n## ")[0]
+    )
     parts = re.split(r"^#### (\w+)$", section, flags=re.MULTILINE)[1:]
     return {
         name: [
@@ -46,13 +47,13 @@ def test_each_row_says_all_of_it_once_and_names_a_test_that_exists(name):
     assert len(said) == len(set(said))
     for row in rows:
         file, _, function = row[6].strip("`").partition("::")
-        assert function in named_in(ROOT / Path(file)), row
+        named.assert_is_there(f"{file}::{function}")
         assert file != ROWS or KINDS[name] in kinds_of(function), row
 
 
 def test_every_test_of_a_row_is_named_for_each_of_its_kinds():
-    named = {
+    told = {
         (kind, row[6].strip("`").partition("::")[2])
         for name, kind in KINDS.items() for row in tables()[name] if ROWS in row[6]
     }  # fmt: skip
-    assert named == {(kind, function) for function in named_in(ROOT / ROWS) for kind in kinds_of(function)}
+    assert told == {(kind, function) for function in named.tests_in(ROWS) for kind in kinds_of(function)}
