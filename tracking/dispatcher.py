@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from mailboxes import claims, intents, promise, runs
 from mailboxes.models import Mailbox, Run
 from security.logs import told
+from tracking.backfill.waiting import backfill_waits
 from tracking.canary.tending import to_tend
 from tracking.transport import Transport
 
@@ -72,6 +73,7 @@ class Dispatcher:
             self._measure: _Every(timedelta(minutes=1)),
             self._tidy: _Every(timedelta(minutes=10)),
             self._tend_canaries: _Every(timedelta(minutes=1)),
+            self._go_on_backfilling: _Every(timedelta(seconds=30)),
         }
 
     def tick(self) -> int:
@@ -132,6 +134,10 @@ class Dispatcher:
     def _tend_canaries(self, _now: datetime) -> None:
         if to_tend().exists():
             self._transport.tend_canaries()
+
+    def _go_on_backfilling(self, now: datetime) -> None:
+        if backfill_waits(now):
+            self._transport.go_on_backfilling()
 
 
 class _Every:

@@ -19,6 +19,7 @@ SYNC_BATCH = "tracking.jobs.sync_batch"
 HOUSEKEEPING = "tracking.housekeeping.tidy"
 RECONCILIATION = "tracking.nights.reconcile_some"
 CANARY, TEND_CANARIES = "tracking.canary.tending.tend", "tend-canaries"
+BACKFILL, GO_ON_BACKFILLING = "tracking.backfill.turns.go_on", "go-on-backfilling"
 # What became of a failed job is in our rows and in the log; Redis forgets it after this time.
 _FAILURE_SECONDS = 3600
 
@@ -40,6 +41,10 @@ class Transport(Protocol):
 
     def tend_canaries(self) -> None:
         """Have a worker look after the canaries, in turn with ordinary runs."""
+        ...
+
+    def go_on_backfilling(self) -> None:
+        """Have a worker go on with what is looked at again, when nothing more urgent waits."""
         ...
 
 
@@ -81,6 +86,10 @@ class RedisTransport:
         if TEND_CANARIES not in ordinary.get_job_ids():
             ordinary.enqueue(CANARY, job_id=TEND_CANARIES, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
+    def go_on_backfilling(self) -> None:
+        """Put it behind the backlogs."""
+        have_backfilled()
+
 
 def _put(into: Queue, claims: Iterable[Claim], pipeline: "Pipeline") -> None:
     into.enqueue_many(
@@ -106,6 +115,13 @@ def have_reconciled() -> None:
     least = queue(MAINTENANCE)
     if not any(job.func_name == RECONCILIATION for job in least.jobs):
         least.enqueue(RECONCILIATION, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+
+def have_backfilled() -> None:
+    """Put what is looked at again into the queue of backlogs, unless it waits there."""
+    backlogs = queue(BULK)
+    if GO_ON_BACKFILLING not in backlogs.get_job_ids():
+        backlogs.enqueue(BACKFILL, job_id=GO_ON_BACKFILLING, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
 
 def anything_waits() -> bool:

@@ -264,5 +264,8 @@ class Queues:
     def tidy(self) -> None:
         """Housekeeping has its own tests."""
 
+    def go_on_backfilling(self) -> None:
+        """There is nothing to look at again."""
+
     def tend_canaries(self) -> None:
         """There are none."""

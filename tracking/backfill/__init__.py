@@ -1,0 +1,1 @@
+"""Mail looked at again: of a range of dates, or of a record that has got an address. Counted first, read when confirmed."""

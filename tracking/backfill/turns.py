@@ -1,0 +1,130 @@
+"""The job that goes on with what is looked at again, in the queue of backlogs.
+
+The idea: one mailbox at a time under its lease, as for any run, and never in anybody's way: after two seconds the job
+looks whether anything waits, and if so puts itself behind it. How far each request is stands in its row.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from datetime import datetime
+
+from django.utils import timezone
+from redis.exceptions import RedisError
+from rq import get_current_job
+from rq.timeouts import JobTimeoutException
+
+from mailboxes import claims, runs
+from mailboxes.connection import open_provider
+from mailboxes.models import Run
+from mailboxes.provider.errors import ProviderError
+from mailboxes.report import RunReport
+from mailboxes.states import Trigger
+from security.logs import traceback_of
+from security.secrets import SecretUnreadable
+from tracking import jobs, retro
+from tracking.apply import LeaseLost
+from tracking.backfill.engine import work
+from tracking.backfill.waiting import waiting
+from tracking.faults import OurFault, SecretLost
+from tracking.foreground import Heartbeat
+from tracking.models import Backfill
+from tracking.transport import anything_waits, have_backfilled
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+# A turn lasts at least the first, when anything else waits, and at most the second.
+LEAST_SECONDS = jobs.YIELD_SECONDS
+MOST_SECONDS = 60.0
+
+
+def go_on() -> None:
+    """Match, count and read until the turn is over; put itself into the queue again while there is more to do."""
+    job = get_current_job()
+    worker = (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
+    if Turn(worker, clock=timezone.now).work():
+        have_backfilled()
+
+
+class Turn:
+    """One turn of the job."""
+
+    def __init__(self, worker: str, *, clock: Clock) -> None:
+        self._worker, self._clock = worker, clock
+        self._began = clock()
+
+    def work(self) -> bool:
+        """Do what waits; return whether there is more that can be done now."""
+        if retro.match_some(self._clock, self._is_over):
+            return not jobs.STOP.is_set()
+        tried: set[int] = set()
+        while row := (
+            waiting(self._clock())
+            .select_related("mailbox__server", "mailbox__sync_profile", "mailbox__owner")
+            .exclude(pk__in=tried)
+            .first()
+        ):
+            tried.add(row.pk)
+            went_on = self._go_on_with(row)
+            if self._is_over():
+                return not jobs.STOP.is_set()
+            if went_on and row.state in Backfill.WORKED_ON:
+                tried.discard(row.pk)
+        # What was leased or failed on the way is looked for again by the dispatcher.
+        return False
+
+    def _is_over(self) -> bool:
+        seconds = (self._clock() - self._began).total_seconds()
+        if jobs.STOP.is_set() or seconds >= MOST_SECONDS:
+            return True
+        if seconds < LEAST_SECONDS:
+            return False
+        try:
+            return anything_waits()
+        except RedisError:
+            return True
+
+    def _go_on_with(self, row: Backfill) -> bool:
+        """Work on one row under its mailbox's lease; return whether that went well."""
+        try:
+            run = claims.claim_one(row.mailbox, Trigger.SCHEDULE, claims.BULK, self._clock())
+        except claims.AlreadyRunning:
+            return False
+        if not claims.slot_is_free(row.mailbox.server, run.batch):
+            runs.release([run.pk])
+            return False
+        run.mailbox = row.mailbox
+        run.worker, run.started_at = self._worker, self._clock()
+        Run.objects.filter(pk=run.pk).update(worker=run.worker, started_at=run.started_at)
+        try:
+            report = self._report(row, run)
+        except LeaseLost:
+            log.warning("Run %s of %s was given up by others; leaving it", run.pk, run.mailbox)
+            return False
+        if report.error is not None:
+            runs.settle(run, report, self._clock())
+            return False
+        # Beside the schedule: when the mailbox is due is not changed by looking at old mail.
+        runs.set_down(run, report, self._clock())
+        return True
+
+    def _report(self, row: Backfill, run: Run) -> RunReport:
+        beat = Heartbeat(run, self._clock, shown=False)
+        try:
+            return work(row, run, open_provider(run.mailbox), clock=self._clock, beat=beat, gives_way=self._is_over)
+        except (LeaseLost, JobTimeoutException):
+            raise
+        except ProviderError as error:
+            return RunReport(error=error)
+        except SecretUnreadable as error:
+            return RunReport(error=SecretLost(str(error)))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, one mailbox's trouble is its own
+            _log(error, run)
+            return RunReport(error=OurFault(type(error).__name__))
+
+
+def _log(error: Exception, run: Run) -> None:
+    """Log an error with its traceback, and without the row that a database's error quotes."""
+    log.error("Looking again at mail of %s failed\n%s", run.mailbox, traceback_of(error))
