@@ -29,6 +29,7 @@ from tracking.models import (
     Attachment,
     Case,
     Contact,
+    CoveredFolder,
     EmailBody,
     FieldConflict,
     Holder,
@@ -42,6 +43,8 @@ from tracking.models import (
     Participant,
     Task,
     Thread,
+    TrackedFolder,
+    TrackingCategory,
 )
 from tracking.models.activity import Correlation, Direction, RecordKind
 
@@ -280,7 +283,22 @@ def _mail(scene: Scene) -> None:
         )  # fmt: skip
     assert bruno.pk
     _linked(scene, pau)
+    _by_hand(scene, deal)
     _outgoing(scene)
+
+
+def _by_hand(scene: Scene, deal: Opportunity) -> None:
+    """Let Anna track a folder of hers with a record that its mail is about, and mail by category."""
+    folder = Folder.objects.create(
+        mailbox=scene.box, provider_id="AAMk-figueres", name="Figueres", role=FolderRole.OTHER, followed=True,
+        parent_id_at_provider=Folder.objects.get(mailbox=scene.box, role=FolderRole.INBOX).provider_id, cursor="H4sI",
+    )  # fmt: skip
+    rule = TrackedFolder.objects.create(
+        mailbox=scene.box, folder=folder, subfolders=True, regarding_kind="opportunity", regarding_id=deal.pk,
+        made_by="anna", made_at=scene.now - timedelta(days=2), valid_from=scene.now - timedelta(days=30),
+    )  # fmt: skip
+    CoveredFolder.objects.create(folder=folder, rule=rule, valid_from=rule.valid_from)
+    TrackingCategory.objects.create(mailbox=scene.box, mail=True, category_id="{1}", listed=True)
 
 
 def _linked(scene: Scene, pau: Contact) -> None:

@@ -47,6 +47,8 @@ from tracking.models import (
     Reconciliation,
     Task,
     Thread,
+    TrackedFolder,
+    TrackingCategory,
     ThreadStop,
     TrackingEvent,
     UnknownSender,
@@ -189,7 +191,7 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (Canary, ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState):
+for _of in (Canary, ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState, TrackedFolder, TrackingCategory):
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))

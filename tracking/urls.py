@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tracking import views_linked, views_mailbox, views_outgoing, views_quarantine, views_records, views_repair, views_threads
+from tracking import views_linked, views_mailbox, views_options, views_outgoing, views_quarantine, views_records, views_repair, views_threads, views_tracked_folders
 
 urlpatterns = [
     path("threads/", views_threads.threads, name="threads"),
@@ -20,6 +20,28 @@ urlpatterns = [
     path("mailboxes/<int:pk>/repair/", views_repair.repair, name="repair"),
     path("mailboxes/<int:pk>/repair/read-again/", views_repair.read_again_preview, name="read_again_preview"),
     path("mailboxes/<int:pk>/repair/read-again/now/", views_repair.read_again, name="read_again"),
+    path("mailboxes/<int:pk>/options/", views_options.personal_options, name="personal_options"),
+    path("mailboxes/<int:pk>/options/track/", views_options.save_track, name="save_track"),
+    path("mailboxes/<int:pk>/options/category/", views_options.save_category, name="save_category"),
+    path("mailboxes/<int:pk>/options/lock/", views_options.lock_track, name="lock_track"),
+    path("mailboxes/<int:pk>/tracked-folders/new/", views_tracked_folders.new_tracked_folder, name="new_tracked_folder"),
+    path("mailboxes/<int:pk>/tracked-folders/add/", views_tracked_folders.add_tracked_folder, name="add_tracked_folder"),
+    path("mailboxes/<int:pk>/tracked-folders/<int:rule>/", views_tracked_folders.tracked_folder, name="tracked_folder"),
+    path(
+        "mailboxes/<int:pk>/tracked-folders/<int:rule>/change/",
+        views_tracked_folders.change_tracked_folder,
+        name="change_tracked_folder",
+    ),
+    path(
+        "mailboxes/<int:pk>/tracked-folders/<int:rule>/pause/",
+        views_tracked_folders.pause_tracked_folder,
+        name="pause_tracked_folder",
+    ),
+    path(
+        "mailboxes/<int:pk>/tracked-folders/<int:rule>/remove/",
+        views_tracked_folders.remove_tracked_folder,
+        name="remove_tracked_folder",
+    ),
     path("mailboxes/<int:pk>/in-step/", views_linked.in_step, name="in_step"),
     path("mailboxes/<int:pk>/channels/<slug:channel>/", views_linked.switch_channel, name="switch_channel"),
     path("mailboxes/<int:pk>/in-step/brakes/<int:state>/", views_linked.release_brake, name="release_brake"),

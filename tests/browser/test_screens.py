@@ -35,6 +35,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         "decisions": f"{box}decisions/",
         "failed-items": f"{box}failed-items/",
         "in-step": f"{box}in-step/",
+        "options": f"{box}options/",
+        "tracked-folder": f"{box}tracked-folders/new/",
         "repair": f"{box}repair/",
         "read-again": f"{box}repair/read-again/?what=mailbox",
         "failed-items-discarded": f"{box}failed-items/?show=discarded",

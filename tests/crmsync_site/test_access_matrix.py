@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from tests import scene as scenes
 from tests.scene import organisation  # noqa: F401 -- a fixture
 from tracking.models import Contact, FieldConflict, ItemFailure, LinkState, OutgoingMail
+from tracking.models.folder import TrackedFolder
 
 PEOPLE = ("anna", "bruno", "cleo", "dora", "emil", "fina")
 
@@ -36,7 +37,7 @@ class Page:
 
 
 BOX, THREAD, BODY, FILE, RECORD, HIDDEN, FAILED = "box", "thread", "message", "file", "record", "hidden", "failed"
-BRAKE, CONFLICT = "brake", "conflict"
+BRAKE, CONFLICT, RULE = "brake", "conflict", "rule"
 MAIL, DRAFT = "mail", "draft"
 SEE_BOX = "anna dora fina"
 READ_ANNA = "anna emil fina"
@@ -58,6 +59,16 @@ MATRIX = [
     Page("repair", SEE_BOX, (BOX,)),
     Page("read_again_preview", "anna fina", (BOX,), else_=0, asked="what=mailbox"),
     Page("read_again", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="what=mailbox"),
+    Page("personal_options", SEE_BOX, (BOX,)),
+    Page("save_track", "anna fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("save_category", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="name=Customers"),
+    Page("lock_track", "fina", (BOX,), answer=302, else_=0, method="post"),
+    Page("new_tracked_folder", "anna fina", (BOX,), else_=0),
+    Page("add_tracked_folder", "anna fina", (BOX,), answer=400, else_=0, method="post"),
+    Page("tracked_folder", "anna fina", (BOX, RULE), else_=0),
+    Page("change_tracked_folder", "anna fina", (BOX, RULE), answer=400, else_=0, method="post"),
+    Page("pause_tracked_folder", "anna fina", (BOX, RULE), answer=302, else_=0, method="post"),
+    Page("remove_tracked_folder", "anna fina", (BOX, RULE), answer=302, else_=0, method="post"),
     Page("in_step", SEE_BOX, (BOX,)),
     Page("switch_channel", "fina", (BOX, "outgoing"), answer=302, else_=0, method="post"),
     Page("release_brake", "anna fina", (BOX, BRAKE), answer=302, else_=0, method="post"),
@@ -123,6 +134,7 @@ def address(page: Page, scene: scenes.Scene) -> str:
         CONFLICT: FieldConflict.objects.get(link__mailbox=scene.box).pk,
         MAIL: OutgoingMail.objects.get(subject="Offer for twelve pumps, corrected").pk,
         DRAFT: OutgoingMail.objects.get(subject="Still to be finished").pk,
+        RULE: TrackedFolder.objects.get(mailbox=scene.box).pk,
         FAILED: ItemFailure.objects.filter(mailbox=scene.box).order_by("pk")[0].pk,
     }
     return reverse(page.name, args=[keys.get(arg, arg) for arg in page.args])

@@ -21,6 +21,8 @@ BUDGETS = {
     "/mailboxes/{box}/decisions/": 10,
     "/mailboxes/{box}/failed-items/": 10,
     "/mailboxes/{box}/in-step/": 24,
+    "/mailboxes/{box}/options/": 17,
+    "/mailboxes/{box}/tracked-folders/new/": 9,
     "/mailboxes/{box}/repair/": 9,
     "/mailboxes/{box}/repair/read-again/?what=mailbox": 9,
     "/threads/": 9,
