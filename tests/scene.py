@@ -22,6 +22,7 @@ from mailboxes.models import Alert, Folder, LateGap, Mailbox, PromiseBucket, Run
 from mailboxes.provider.port import FolderRole
 from mailboxes.states import Auth, Intent, Outcome, State, Track, Trigger
 from security.models import User
+from tests import scene_people
 from tracking import blobs
 from tracking.models import (
     Account,
@@ -282,9 +283,10 @@ def _mail(scene: Scene) -> None:
             retry_at=now + timedelta(hours=20), quarantined_at=now - timedelta(hours=1),
         )  # fmt: skip
     assert bruno.pk
+    scene_people.arrange(scene)
     _linked(scene, pau)
-    _by_hand(scene, deal)
     _outgoing(scene)
+    _by_hand(scene, deal)
 
 
 def _by_hand(scene: Scene, deal: Opportunity) -> None:

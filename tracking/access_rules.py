@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Lower
 
 from mailboxes.models import Mailbox
@@ -25,8 +26,8 @@ from tracking.models import (
     Appointment,
     Attachment,
     Attendance,
-    Case,
     Canary,
+    Case,
     Contact,
     DryRun,
     EmailBody,
@@ -47,9 +48,9 @@ from tracking.models import (
     Reconciliation,
     Task,
     Thread,
+    ThreadStop,
     TrackedFolder,
     TrackingCategory,
-    ThreadStop,
     TrackingEvent,
     UnknownSender,
 )
@@ -144,16 +145,18 @@ def may_arrange(user: User, activities: Iterable[int]) -> bool:
     return user.has_perm(privileges.MANAGE_THREADS) or holds(user, activities)
 
 
-def _of_owner_mailbox(model: type[Any]) -> Callable[[User], QuerySet[Any]]:
-    def rule(user: User) -> QuerySet[Any]:
-        rows: QuerySet[Any] = model._default_manager.all()
-        return rows if _reads_all(user) else rows.filter(mailbox__owner=user)
+def _unknown_senders(user: User) -> QuerySet[UnknownSender]:
+    return UnknownSender.objects.all() if _reads_all(user) else UnknownSender.objects.filter(mailbox__owner=user)
 
-    return rule
+
+def _ignored_domains(user: User) -> QuerySet[IgnoredDomain]:
+    every = _reads_all(user) and user.has_perm(privileges.MANAGE_THREADS)
+    return IgnoredDomain.objects.all() if every else IgnoredDomain.objects.filter(mailbox__owner=user)
 
 
 def _choices(user: User) -> QuerySet[AddressChoice]:
-    return AddressChoice.objects.all() if _reads_all(user) else AddressChoice.objects.filter(owner=user)
+    every = _reads_all(user) and user.has_perm(privileges.MANAGE_THREADS)
+    return AddressChoice.objects.all() if every else AddressChoice.objects.filter(owner=user)
 
 
 def _stops(user: User) -> QuerySet[ThreadStop]:
@@ -166,6 +169,11 @@ def _events(user: User) -> QuerySet[TrackingEvent]:
     rows = TrackingEvent.objects.filter(Exists(_activities(user).filter(pk=OuterRef("activity_id"))))
     if _reads_all(user):
         rows = TrackingEvent.objects.all()
+    else:
+        # An address is told to those whom the message tells it: not that of a blind copy of others.
+        named = _participants(user).alias(address=Lower("email"))
+        told = named.filter(activity=OuterRef("activity_id"), address=OuterRef("about"))
+        rows = rows.alias(about=KeyTextTransform("address", "facts")).filter(Q(about=None) | Exists(told))
     return rows.filter(Q(mailbox_id=None) | Q(mailbox_id__in=visible(user, Mailbox).order_by().values("pk")))
 
 
@@ -191,7 +199,17 @@ register(Thread, _threads)
 register(Participant, _participants)
 for _model in (EmailBody, Attachment):
     register(_model, _of_activity(_model))
-for _of in (Canary, ItemDecision, ItemFailure, Reconciliation, Holder, ItemLink, LinkState, TrackedFolder, TrackingCategory):
+for _of in (
+    Canary,
+    ItemDecision,
+    ItemFailure,
+    Reconciliation,
+    Holder,
+    ItemLink,
+    LinkState,
+    TrackedFolder,
+    TrackingCategory,
+):
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))
@@ -199,11 +217,11 @@ for _part in (Attendance, OccurrenceChange):
     register(_part, _of_appointment(_part))
 register(FieldConflict, _conflicts)
 register(OutgoingMail, _outgoing)
-register(PolicyDraft, _drafts)
-register(DryRun, _dry_runs)
-register(PolicyChange, _policy_changes)
-for _asked in (UnknownSender, IgnoredDomain):
-    register(_asked, _of_owner_mailbox(_asked))
+register(UnknownSender, _unknown_senders)
+register(IgnoredDomain, _ignored_domains)
 register(AddressChoice, _choices)
 register(ThreadStop, _stops)
 register(TrackingEvent, _events)
+register(PolicyDraft, _drafts)
+register(DryRun, _dry_runs)
+register(PolicyChange, _policy_changes)

@@ -1,10 +1,13 @@
 """Addresses of the pages of threads, decisions and records."""
 
-from django.urls import path
+from django.urls import include, path
 
 from tracking import views_linked, views_mailbox, views_options, views_outgoing, views_quarantine, views_records, views_repair, views_threads, views_tracked_folders
 
 urlpatterns = [
+    path("", include("tracking.urls_people")),
+    path("", include("tracking.urls_backfill")),
+    path("", include("tracking.urls_policy")),
     path("threads/", views_threads.threads, name="threads"),
     path("threads/export/", views_threads.threads_csv, name="threads_csv"),
     path("threads/<int:pk>/", views_threads.thread, name="thread"),

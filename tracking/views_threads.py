@@ -14,7 +14,7 @@ from crmsync_site.ui.listing import words as words_in
 from crmsync_site.ui.templatetags.ui import exact
 from security.access import get_visible_or_404, visible
 from security.http import signed_in
-from tracking import blobs, canary_pages, delays, mail_html, thread_pages
+from tracking import arrange_pages, blobs, canary_pages, delays, mail_html, thread_pages
 from tracking.models import Attachment, Canary, EmailBody, Thread
 from tracking.outgoing_pages import has_mailbox
 
@@ -69,7 +69,13 @@ def thread(request: HttpRequest, pk: int) -> HttpResponse:
     messages = thread_pages.as_messages(person, page.rows)
     if not messages:
         raise Http404
-    context = {"messages_shown": messages, "page": page, "title": messages[0].activity.subject}
+    context = {
+        "thread": found,
+        "messages_shown": messages,
+        "page": page,
+        "title": messages[0].activity.subject,
+        "arranged": arrange_pages.arrangement(person, found),
+    }
     context["may_write"] = has_mailbox(person)
     return render(request, "tracking/thread.html", context)
 
@@ -125,10 +131,11 @@ def attachment(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_GET
 def delay_page(request: HttpRequest) -> HttpResponse:
     """Show how long mail takes from its arrival to being tracked."""
-    measured = delays.delays(signed_in(request), timezone.now())
+    person, now = signed_in(request), timezone.now()
+    measured = delays.delays(person, now)
     context = {
-        "delays": measured,
         "birds": canary_pages.birds(visible(person, Canary), now),
+        "delays": measured,
         "bars": _bars(measured),
         "measured": any(delay.messages for delay in measured),
     }

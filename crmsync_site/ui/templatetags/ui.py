@@ -175,12 +175,17 @@ def query_without(context: template.Context, *keys: str) -> str:
 
 
 @register.inclusion_tag("components/nav_link.html", takes_context=True)
-def nav_link(context: template.Context, url_name: str, label: "StrOrPromise", icon_name: str) -> dict[str, Any]:
-    """Return a link of the main navigation; it is current on its page and on those below it."""
+def nav_link(
+    context: template.Context, url_name: str, label: "StrOrPromise", icon_name: str, badge: str = ""
+) -> dict[str, Any]:
+    """Return a link of the main navigation; it is current on its page and on those below it. `badge` names the address of
+    a count that is fetched once the page stands, so that no page pays for it.
+    """
     url = reverse(url_name)
     request: HttpRequest | None = context.get("request")
     path = request.path if request else ""
-    return {"url": url, "label": label, "icon_name": icon_name, "current": path == url, "within": _within(path, url)}
+    return {"url": url, "label": label, "icon_name": icon_name, "current": path == url, "within": _within(path, url),
+            "badge": reverse(badge) if badge else ""}  # fmt: skip
 
 
 def _within(path: str, url: str) -> bool:
