@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import violations
 from tests.scene import Scene
-from tracking.models import Contact, OutgoingMail
+from tracking.models import Contact, OutgoingMail, Thread, UnknownSender
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
@@ -42,6 +42,15 @@ def addresses(scene: Scene) -> dict[str, str]:
         "failed-items-discarded": f"{box}failed-items/?show=discarded",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",
+        "thread-stopped": f"/threads/{Thread.objects.get(subject='Visit on Thursday').pk}/",
+        "thread-regarding": f"/threads/{scene.thread.pk}/regarding/?q=pau",
+        "thread-split": f"/threads/{scene.thread.pk}/split/",
+        "thread-stop": f"/threads/{scene.thread.pk}/stop/",
+        "ambiguities": "/addresses/",
+        "unknown-senders": "/addresses/unknown/",
+        "unknown-senders-ignored": "/addresses/unknown/?state=ignored",
+        "unknown-senders-link": f"/addresses/unknown/{UnknownSender.objects.get(name='Jordi Vila').pk}/link/?q=pau",
+        "address-choices": "/addresses/remembered/",
         "delays": "/delays/",
         "outgoing": "/outgoing/?show=all",
         "outgoing-nothing": "/outgoing/?show=sent",

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import scene as scenes
-from tracking.models import Account, Contact, ItemFailure, Opportunity, OutgoingMail
+from tracking.models import Account, AddressChoice, Contact, ItemFailure, Opportunity, OutgoingMail, UnknownSender
 
 # Two of each are session and user; two more are the privileges of a person who is no administrator.
 BUDGETS = {
@@ -27,7 +27,17 @@ BUDGETS = {
     "/mailboxes/{box}/repair/read-again/?what=mailbox": 9,
     "/threads/": 9,
     "/threads/?q=offer&mailbox=anna": 9,
-    "/threads/{thread}/": 13,
+    "/threads/{thread}/": 24,
+    "/threads/{thread}/regarding/?q=pau&message={message}": 14,
+    "/threads/{thread}/split/": 8,
+    "/threads/{thread}/stop/": 7,
+    "/addresses/": 26,
+    "/addresses/waiting/": 6,
+    "/addresses/remembered/": 8,
+    "/addresses/unknown/": 16,
+    "/addresses/unknown/?state=ignored": 10,
+    "/addresses/unknown/export/": 5,
+    "/addresses/unknown/{sender}/link/?q=riera": 8,
     "/delays/": 7,
     "/outgoing/": 6,
     "/outgoing/?show=all": 6,
@@ -57,6 +67,8 @@ def test_queries_do_not_grow_with_rows(db: None, client: Client, username: str) 
     assert scene.thread
     contact = Contact.objects.get(last_name="Riera")
     names = {"box": scene.box.pk, "thread": scene.thread.pk, "contact": contact.pk}
+    names["sender"] = UnknownSender.objects.get(name="Jordi Vila").pk
+    names["message"] = scene.thread.activities.order_by("received_at")[0].pk
     names["mail"] = OutgoingMail.objects.get(state="failed").pk
     few = {page: count(client, page.format(**names)) for page in BUDGETS}
     grow(scene, contact)
@@ -84,5 +96,9 @@ def grow(scene: scenes.Scene, contact: Contact) -> None:
             mailbox=scene.box, author=anna, subject=f"More {n}", to=[{"email": "kim@c.example"}], state="waiting",
             stamp=f"more-{n}", created_at=now, state_since=now,
         )  # fmt: skip
+        UnknownSender.objects.create(
+            mailbox=scene.box, address=f"more{n}@new.example", first_at=now, last_at=now, noticed_at=now, messages=1
+        )
+        AddressChoice.objects.create(owner=anna, address=f"more{n}@shared.example", by="anna", at=now)
     for n in range(8):
         scenes.add_message(scene, scene.thread, scene.box, n, contact)
