@@ -1,0 +1,406 @@
+"""The pages of policy as people use them: drafts that are changed, tried and published; filters built by clicking (S16)."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from mailboxes.models import Mailbox, SyncProfile
+from tracking.models import (
+    Contact,
+    DryRun,
+    FieldDirection,
+    ItemDecision,
+    PolicyChange,
+    PolicyDraft,
+    SyncFilter,
+)
+from tracking.policy import drafts
+from tracking.policy.document import in_force
+
+pytestmark = pytest.mark.django_db
+SETTINGS = {
+    "track": "all", "exclude_automated": "on", "blocked": "spam.example\nbob@x.example", "internal_domains": "",
+    "min_seconds": "120", "normal_seconds": "300", "max_seconds": "720", "smart_days": "14", "smart_words": "3",
+    "unknown_senders": "nothing", "same_domains": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def scene(organisation):
+    return organisation.copy()
+
+
+@pytest.fixture
+def profile(scene):
+    return scene.box.sync_profile
+
+
+@pytest.fixture
+def admin(client, scene):
+    client.force_login(scene.person("fina"))
+    return client
+
+
+def begun(client, profile):
+    answer = client.post(reverse("begin_draft", args=[profile.pk]))
+    return PolicyDraft.objects.get(pk=int(answer["Location"].split("/")[2]))
+
+
+def at(draft, name="draft", *more):
+    return reverse(name, args=[draft.pk, *more])
+
+
+def text(answer):
+    return " ".join(answer.content.decode().split())
+
+
+def row(path, column, operator="", value=""):
+    return {"row": [f"c:{path}"], f"column-{path}": column, f"operator-{path}": operator, f"value-{path}": value}
+
+
+def form(draft, *rows, **more):
+    data = {"revision": draft.revision, "name": "Theirs", "excludes": "0", "active": "on", "any-": "0", "row": []}
+    for each in rows:
+        data["row"] = [*data["row"], *each["row"]]
+        data |= {name: value for name, value in each.items() if name != "row"}
+    return {**data, **more}
+
+
+def test_a_change_of_settings_is_drafted_and_published_with_its_history(admin, profile):
+    draft = begun(admin, profile)
+    assert admin.post(at(draft), {**SETTINGS, "revision": draft.revision}).status_code == 302
+    profile.refresh_from_db()
+    assert profile.track == "replies"
+    draft.refresh_from_db()
+    shown = text(admin.get(at(draft)))
+    assert "spam.example, bob@x.example" in shown
+    answer = admin.post(at(draft, "publish_draft"), {"revision": draft.revision})
+    assert answer["Location"] == reverse("sync_profile", args=[profile.pk])
+    profile.refresh_from_db()
+    assert profile.track == "all"
+    assert profile.exclude_internal is False
+    change = PolicyChange.objects.get()
+    assert change.published_by == "fina"
+    page = text(admin.get(reverse("policy_change", args=[change.pk])))
+    assert "leave out mail among colleagues" in page
+    taken_back = admin.post(reverse("revert_change", args=[change.pk]))
+    made = PolicyDraft.objects.get()
+    assert taken_back["Location"] == at(made)
+    admin.post(at(made, "publish_draft"), {"revision": made.revision})
+    profile.refresh_from_db()
+    assert (profile.track, profile.exclude_internal) == ("replies", True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"blocked": "spam.example\nnot an address"}, "Line 2, “not an address”, is no address and no domain."),
+        ({"internal_domains": "a@b.example"}, "Line 1, “a@b.example”, is no domain."),
+        ({"normal_seconds": "60"}, "The usual interval lies between the shortest and the longest one."),
+        ({"track": "everything"}, "Select a valid choice"),
+        ({"min_seconds": "soon"}, "Enter a whole number."),
+        ({"blocked": "\n".join(f"a{n}.example" for n in range(5001))}, "5000 are the most"),
+    ],
+)
+def test_wrong_settings_are_said_and_nothing_typed_is_lost(admin, profile, wrong, sentence):
+    draft = begun(admin, profile)
+    answer = admin.post(at(draft), {**SETTINGS, **wrong, "revision": draft.revision})
+    assert answer.status_code == 200
+    assert sentence in text(answer)
+    assert "spam.example" in text(answer) or "blocked" in wrong
+    draft.refresh_from_db()
+    assert draft.proposed == draft.base
+
+
+def test_who_saves_over_somebody_elses_save_is_told_and_keeps_what_was_typed(admin, scene, profile):
+    draft = begun(admin, profile)
+    drafts.save(draft, draft.proposed, revision=draft.revision, by="other", now=timezone.now())
+    answer = admin.post(at(draft), {**SETTINGS, "revision": 1})
+    assert "other saved this draft meanwhile" in text(answer)
+    assert "spam.example" in text(answer)
+    data = form(draft, row("0", "last_name", "contains", "Riera"), revision=1, do="save")
+    answer = admin.post(at(draft, "draft_filter", "new") + "?scope=system&kind=contact", data)
+    assert "other saved this draft meanwhile" in text(answer)
+    assert 'value="Riera"' in text(answer)
+    answer = admin.post(at(draft, "draft_directions"), {"revision": 1, "contact-notes": "none"})
+    assert "other saved this draft meanwhile" in text(answer)
+    answer = admin.post(at(draft, "publish_draft"), {"revision": 1}, follow=True)
+    assert "somebody saved the draft after you opened this page" in text(answer)
+
+
+def test_what_came_into_force_meanwhile_is_shown_before_it_is_taken_back(admin, profile):
+    first, second = begun(admin, profile), begun(admin, profile)
+    admin.post(at(first), {**SETTINGS, "revision": 1})
+    admin.post(at(second), {**SETTINGS, "track": "none", "revision": 1})
+    admin.post(at(first, "publish_draft"), {"revision": 2})
+    answer = admin.post(at(second, "publish_draft"), {"revision": 2}, follow=True)
+    assert "Something else came into force meanwhile" in text(answer)
+    profile.refresh_from_db()
+    assert profile.track == "all"
+    admin.post(at(second, "take_over_draft"), {"revision": 2})
+    assert "Something else came into force" not in text(admin.get(at(second)))
+    admin.post(at(second, "publish_draft"), {"revision": 3})
+    profile.refresh_from_db()
+    assert profile.track == "none"
+
+
+def test_a_filter_is_built_row_by_row_without_a_script(admin, scene, profile):
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    assert "choose a field" in text(admin.get(address))
+    rows = [row("0", "last_name", "contains", "Riera")]
+    page = text(admin.post(address, form(draft, *rows, do="refresh")))
+    assert "Matches now: 1 of 1" in page
+    assert PolicyDraft.objects.get().proposed == draft.proposed
+    page = text(admin.post(address, form(draft, *rows, do="add:")))
+    assert 'name="row" value="c:1"' in page
+    assert "Complete every row" in page
+    page = text(admin.post(address, form(draft, *rows, do="group:")))
+    assert 'name="row" value="g:1"' in page
+    assert 'name="row" value="c:1-0"' in page
+    group = {"row": ["g:1"], "any-1": "1"}
+    inner = [row("1-0", "active", "is", "false"), row("1-1", "birthday", "next_days", "30")]
+    page = text(admin.post(address, form(draft, *rows, group, *inner, do="remove:1-0")))
+    assert 'name="row" value="c:1-0"' in page
+    assert 'name="row" value="c:1-1"' not in page
+    answer = admin.post(address, form(draft, *rows, group, *inner, do="save"))
+    assert answer["Location"] == at(draft)
+    made = next(iter(PolicyDraft.objects.get().proposed["filters"].values()))
+    assert made["conditions"] == {
+        "any": False,
+        "parts": [
+            {"column": "last_name", "operator": "contains", "value": "Riera"},
+            {
+                "any": True,
+                "parts": [
+                    {"column": "active", "operator": "is", "value": False},
+                    {"column": "birthday", "operator": "next_days", "value": 30},
+                ],
+            },
+        ],
+    }
+    draft.refresh_from_db()
+    assert "last name contains “Riera” and (active is “no” or birthday lies in the next days 30)" in text(
+        admin.get(at(draft))
+    )
+    key = next(iter(draft.proposed["filters"]))
+    assert 'value="Riera"' in text(admin.get(at(draft, "draft_filter", key)))
+    admin.post(at(draft, "draft_filter", key), {"revision": draft.revision, "do": "delete"})
+    assert PolicyDraft.objects.get().proposed["filters"] == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([row("0", "")], "Choose a field, or remove the row."),
+        ([row("0", "shoe_size", "is", "40")], "There is no field “shoe_size” any more."),
+        ([row("0", "last_name", "at_least", "40")], "This cannot be asked of the field."),
+        ([row("0", "last_name", "is", " ")], "Give a value, or ask whether the field is empty."),
+        ([row("0", "last_name", "is", "x" * 401)], "This is too long: 400 characters are the most."),
+        ([row("0", "birthday", "is", "soon")], "Give a day, such as 2026-12-31."),
+        ([row("0", "birthday", "last_days", "many")], "Give a number of days, such as 30."),
+        ([row("0", "birthday", "last_days", "99999")], "Give a number of days, such as 30."),
+        ([row("0", "active", "is", "maybe")], "Choose yes or no."),
+        ([{"row": ["g:0"], "any-0": "1"}], "This group is empty."),
+    ],
+)
+def test_what_cannot_be_asked_is_said_beside_its_row(admin, profile, rows, sentence):
+    draft = begun(admin, profile)
+    answer = admin.post(
+        at(draft, "draft_filter", "new") + "?scope=template&kind=contact", form(draft, *rows, do="save")
+    )
+    assert answer.status_code == 200
+    assert sentence in text(answer)
+    assert "The filter is not saved yet" in text(answer)
+    assert PolicyDraft.objects.get().proposed["filters"] == {}
+
+
+@pytest.mark.parametrize(("value", "said"), [("half", "Give a whole number, such as 50."), ("High", "Choose a value.")])
+def test_numbers_and_choices_of_tasks_are_looked_at_too(admin, profile, value, said):
+    column = "percent_complete" if value == "half" else "status"
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=task"
+    assert said in text(admin.post(address, form(draft, row("0", column, "is", value), do="save")))
+
+
+def test_a_filter_needs_a_name_and_more_than_any_form_sends_is_refused_as_a_whole(admin, profile):
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    one = row("0", "last_name", "is", "x")
+    assert "Give the filter a name." in text(admin.post(address, form(draft, one, name="", do="save")))
+    many = form(draft, *(row(str(n), "last_name", "is", "x") for n in range(101)), do="save")
+    deep = form(draft, *({"row": ["g:" + "-".join("0" * n)]} for n in range(1, 6)), do="save")
+    for too_much in (many, deep):
+        answer = admin.post(address, too_much)
+        assert answer.status_code == 302
+        assert "more than a filter can hold" in text(admin.get(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["x/?scope=system&kind=contact", "new/", "new/?scope=owner&kind=contact", "new/?scope=system&kind=shoe"]
+)
+def test_filters_that_cannot_be_do_not_exist(admin, profile, address):
+    draft = begun(admin, profile)
+    assert admin.get(f"/drafts/{draft.pk}/filters/{address}").status_code == 404
+
+
+def test_a_failing_example_keeps_a_filter_from_being_published(admin, scene, profile):
+    pau = Contact.objects.get(last_name="Riera")
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    rows = [row("0", "last_name", "is", "Puig")]
+    page = text(admin.post(address, form(draft, *rows, do="find", find="riera")))
+    assert f"must:{pau.pk}" in page
+    page = text(admin.post(address, form(draft, *rows, do=f"must:{pau.pk}")))
+    assert 'must fit</span> <span class="badge plain bad">fails' in page
+    admin.post(address, form(draft, *rows, do="save", example=[f"{pau.pk}:1", "999999:1", "x"]))
+    draft.refresh_from_db()
+    (key, made), *none = draft.proposed["filters"].items()
+    assert not none
+    assert made["examples"] == [{"record": pau.pk, "must": True}]
+    answer = admin.post(at(draft, "publish_draft"), {"revision": draft.revision}, follow=True)
+    assert "Theirs: “Pau Riera” must fit, and does not." in text(answer)
+    assert not SyncFilter.objects.filter(name="Theirs").exists()
+    rows = [row("0", "last_name", "is", "riera")]
+    admin.post(at(draft, "draft_filter", key), form(draft, *rows, do="save", example=f"{pau.pk}:1"))
+    draft.refresh_from_db()
+    admin.post(at(draft, "publish_draft"), {"revision": draft.revision})
+    assert SyncFilter.objects.get(name="Theirs").examples == [{"record": pau.pk, "must": True}]
+    # Whoever throws the record away, the example fails from then on.
+    Contact.objects.filter(pk=pau.pk).update(deleted_at=timezone.now())
+    again = begun(admin, profile)
+    assert "the record of an example is gone" in text(admin.get(at(again)))
+    page = text(admin.post(at(again, "draft_filter", key), form(again, *rows, do=f"forget:{pau.pk}")))
+    assert "Pau Riera" not in page
+
+
+def test_s16_an_owners_filter_beside_a_system_filter(client, scene, profile):
+    """An owner's own filters choose; the system filter of the profile narrows them, and the owner sees it above theirs."""
+    box = scene.box
+    SyncFilter.objects.create(
+        scope="system", sync_profile=profile, kind="contact", name="Only active ones",
+        conditions={"parts": [{"column": "active", "operator": "is", "value": True}]},
+    )  # fmt: skip
+    client.force_login(scene.person("anna"))
+    page = text(client.get(reverse("own_filters", args=[box.pk])))
+    assert "Only active ones" in page
+    assert "active is “yes”" in page
+    answer = client.post(reverse("begin_own_draft", args=[box.pk]))
+    draft = PolicyDraft.objects.get(mailbox=box)
+    assert answer["Location"] == at(draft)
+    rows = [row("0", "owner", "is_me"), row("1", "department", "is", "Sales")]
+    admin_address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    assert client.get(admin_address).status_code == 404
+    assert client.get(at(draft, "draft_directions")).status_code == 404
+    client.post(at(draft, "draft_filter", "new") + "?scope=owner&kind=contact", form(draft, *rows, do="save"))
+    draft.refresh_from_db()
+    answer = client.post(at(draft, "publish_draft"), {"revision": draft.revision})
+    assert answer["Location"] == reverse("own_filters", args=[box.pk])
+    mine = SyncFilter.objects.get(mailbox=box, name="Theirs")
+    assert (mine.scope, mine.kind) == ("owner", "contact")
+    anna = scene.person("anna")
+    both = Contact.objects.create(last_name="Both", department="sales", owner=anna)
+    Contact.objects.create(last_name="Inactive", department="Sales", active=False, owner=anna)
+    Contact.objects.create(last_name="Elsewhere", department="Works", owner=anna)
+    SyncFilter.objects.filter(mailbox=box).exclude(pk=mine.pk).delete()
+    from_links = __import__("tracking.linked.links", fromlist=["flowing_records"])
+    flowing = from_links.flowing_records(Mailbox.objects.get(pk=box.pk), from_links.EntryKind.CONTACT, timezone.now())
+    assert list(flowing.records) == [both]
+
+
+def test_directions_are_a_grid_in_which_fixed_ones_say_why(admin, profile):
+    draft = begun(admin, profile)
+    page = text(admin.get(at(draft, "draft_directions")))
+    assert "An appointment without its time is none" in page
+    assert 'name="appointment-span"' not in page
+    data = {"revision": draft.revision, "contact-notes": "to_crm", "appointment-span": "none"}
+    assert admin.post(at(draft, "draft_directions"), data).status_code == 302
+    draft.refresh_from_db()
+    assert draft.proposed["directions"] == {"contact": {"notes": "to_crm"}}
+    page = text(admin.post(at(draft, "draft_directions"), {"revision": draft.revision, "contact-notes": "up"}))
+    assert "Choose one of the four directions." in page
+    admin.post(at(draft, "publish_draft"), {"revision": draft.revision})
+    row_made = FieldDirection.objects.get()
+    assert (row_made.kind, row_made.field, row_made.direction) == ("contact", "notes", "to_crm")
+    assert "contact: notes" in text(admin.get(reverse("policy_change", args=[PolicyChange.objects.get().pk])))
+
+
+def test_trying_says_first_what_would_be_read_and_can_do_without(admin, scene, profile):
+    Mailbox.objects.exclude(pk=scene.box.pk).update(intent="off")
+    draft = begun(admin, profile)
+    admin.post(at(draft), {**SETTINGS, "track": "none", "revision": 1})
+    answer = admin.post(at(draft, "try_draft"), {"days": "30"})
+    turnable = ItemDecision.objects.filter(
+        mailbox=scene.box,
+        outcome="refused",
+        reason__in=["not_a_reply", "internal", "automated", "no_record", "blocked"],
+    ).count()
+    assert f"{turnable} items would be read from Exchange" in text(answer)
+    assert not DryRun.objects.exists()
+    answer = admin.post(at(draft, "try_draft"), {"days": "30", "read": "0"}, follow=True)
+    page = text(answer)
+    assert "would have been refused" in page
+    assert "Offer for twelve pumps" in page
+    run = DryRun.objects.get()
+    assert run.state == "done"
+    assert "pumps" not in str(run.result)
+    assert admin.post(at(draft, "try_draft"), {"days": "0"}, follow=True).status_code == 200
+    assert "last 30 days" in text(admin.get(at(draft)))
+    DryRun.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert admin.get(reverse("dry_run", args=[run.pk])).status_code == 404
+
+
+def test_who_may_not_see_mail_and_mailboxes_sees_counts_alone(client, scene, profile):
+    from_scene = __import__("tests.scene", fromlist=["make_person"])
+    manager = from_scene.make_person("marti", "Marti", "Roig", "security.manage_policy")
+    Mailbox.objects.exclude(pk=scene.box.pk).update(intent="off")
+    client.force_login(manager)
+    draft = begun(client, profile)
+    client.post(at(draft), {**SETTINGS, "track": "none", "revision": 1})
+    page = text(client.post(at(draft, "try_draft"), {"days": "30", "read": "0"}, follow=True))
+    assert "would have been refused" in page
+    assert "pumps" not in page
+    assert scene.box.address not in page
+    assert "mailboxes you may not see" in page
+
+
+def test_templates_are_applied_again_after_a_look_at_what_changes(admin, scene, profile):
+    SyncFilter.objects.create(
+        scope="template", sync_profile=profile, kind="task", name="My open tasks",
+        conditions={"parts": [{"column": "importance", "operator": "is", "value": "High"}]},
+    )  # fmt: skip
+    mine = SyncFilter.objects.create(
+        scope="owner", mailbox=scene.box, kind="task", name="My open tasks", conditions={"parts": []}
+    )
+    other = SyncFilter.objects.create(
+        scope="owner", mailbox=scene.box, kind="task", name="Others", conditions={"parts": []}
+    )
+    address = reverse("apply_templates", args=[profile.pk])
+    page = text(admin.get(address))
+    assert scene.box.address.split("@")[0] in page
+    assert "importance is “high”" in page
+    answer = admin.post(address, {"mailbox": [str(scene.box.pk)]}, follow=True)
+    assert "Applied to 1 mailboxes." in text(answer)
+    mine.refresh_from_db()
+    assert mine.conditions["parts"][0]["value"] == "High"
+    assert SyncFilter.objects.filter(pk=other.pk).exists()
+    assert PolicyChange.objects.get().mailbox == scene.box
+    # Its owner can take it back.
+    admin.force_login(scene.person("anna"))
+    admin.post(reverse("revert_change", args=[PolicyChange.objects.get().pk]))
+    made = PolicyDraft.objects.get(mailbox=scene.box)
+    admin.post(at(made, "publish_draft"), {"revision": made.revision})
+    mine.refresh_from_db()
+    assert mine.conditions == {"parts": []}
+
+
+def test_a_draft_can_be_thrown_away_and_one_that_changes_nothing_is_not_published(admin, profile):
+    draft = begun(admin, profile)
+    answer = admin.post(at(draft, "publish_draft"), {"revision": 1}, follow=True)
+    assert "The draft says what is in force already." in text(answer)
+    before = in_force(SyncProfile.objects.get(pk=profile.pk))
+    assert admin.post(at(draft, "discard_draft")).status_code == 302
+    assert not PolicyDraft.objects.exists()
+    assert in_force(SyncProfile.objects.get(pk=profile.pk)) == before

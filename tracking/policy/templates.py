@@ -1,0 +1,83 @@
+"""Applying a profile's templates again to mailboxes that have filters already: shown first, then done one by one.
+
+A filter of the owner's with a template's name and kind becomes as the template is, and what is missing is added. Whatever
+else an owner has stays. Each mailbox has its own row of history, so that its owner can take it back.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from mailboxes.models import Mailbox, SyncProfile
+from tracking.models import SyncFilter
+from tracking.policy import drafts, words
+from tracking.policy.document import Document, in_force
+from tracking.policy.words import Difference
+
+# Shown and done at once; the rest is the next page's.
+AT_ONCE = 200
+_COPIED = ("excludes", "conditions", "active")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What applying the templates would change in one mailbox."""
+
+    mailbox: Mailbox
+    document: Document
+    differences: Sequence[Difference]
+
+
+def plans(profile: SyncProfile, seen: QuerySet[Mailbox]) -> list[Plan]:
+    """Return a plan for each mailbox of the profile, among those that the reader sees, in which anything would change."""
+    wanted = [
+        each
+        for each in in_force(profile)["filters"].values()
+        if each["scope"] == SyncFilter.Scope.TEMPLATE and each["active"]
+    ]
+    boxes = seen.filter(sync_profile=profile).select_related("owner").prefetch_related("filters").order_by("pk")
+    found = []
+    for mailbox in boxes[:AT_ONCE]:
+        present = in_force(mailbox)
+        document = _applied(present, wanted)
+        if differences := words.differences(present, document):
+            found.append(Plan(mailbox, document, differences))
+    return found
+
+
+def _applied(present: Document, wanted: Sequence[Document]) -> Document:
+    document = copy.deepcopy(present)
+    for number, template in enumerate(wanted):
+        same = [
+            each
+            for each in document["filters"].values()
+            if (each["kind"], each["name"]) == (template["kind"], template["name"])
+        ]
+        if not same:
+            same = [document["filters"].setdefault(f"template-{number}", _own(template))]
+        for each in same:
+            each.update({name: template[name] for name in _COPIED})
+    return document
+
+
+def _own(template: Document) -> Document:
+    # The records that are its examples are not the owner's.
+    return {**copy.deepcopy(template), "scope": SyncFilter.Scope.OWNER.value, "examples": []}
+
+
+def apply(chosen: Sequence[Plan], *, by: str, now: datetime) -> tuple[int, list[str]]:
+    """Bring the plans into force, each by itself; return how many, and the addresses whose examples stand against it."""
+    done, left = 0, []
+    for plan in chosen:
+        draft = drafts.begin(plan.mailbox, by=by, now=now, proposed=plan.document)
+        try:
+            drafts.publish(draft, revision=draft.revision, by=by, now=now)
+        except (drafts.NotPublishable, drafts.Overtaken, drafts.NothingChanged):
+            drafts.discard(draft)
+            left.append(plan.mailbox.address)
+        else:
+            done += 1
+    return done, left
