@@ -573,6 +573,12 @@ _row(
     _("Start more workers (manage.py rqworker), on this or another machine."),
 )
 _row(
+    "items_missing", Kind.BUG, Scope.FOLDER, Who.ADMINISTRATOR, Retry.SCHEDULE,
+    _("Items lie in %(folder)s that could not be decided on."),
+    _("The nightly comparison lists them, no change ever told of them, and reading them came to nothing."),
+    _("Press “List again” for the folder on the mailbox’s page Repair; if that does not help, report it with the worker’s log."),
+)
+_row(
     "canary_late", Kind.TRANSIENT, Scope.MAILBOX, Who.ADMINISTRATOR, Retry.SCHEDULE,
     _("What was put into the canary mailbox has not come through in time."),
     _("Runs may end well and yet nothing arrives: a worker or the dispatcher stands still, the mail server holds mail back, or a rule in that mailbox moves it away."),

@@ -13,6 +13,8 @@ from datetime import date, datetime
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from mailboxes import alerts
+from mailboxes.alerts import Place
 from mailboxes.models import Folder, Run
 from mailboxes.provider.errors import ProviderError, Scope
 from mailboxes.provider.port import Change, Listing
@@ -27,6 +29,7 @@ from tracking.sync.plan import sort_changes
 
 Clock = Callable[[], datetime]
 LISTED_AT_ONCE = 1000
+MISSING = "items_missing"
 # The counts by outcome: a copy of what is kept already counts as tracked.
 _COUNTED = {"tracked": "tracked", "updated": "tracked"}
 
@@ -135,7 +138,16 @@ class _Comparison:
         row.stale = self._stale(folder, row)
         row.finished_at = self.clock()
         row.save()
+        self._tell(folder, row)
         return not self.gives_way()
+
+    def _tell(self, folder: Folder, row: Reconciliation) -> None:
+        """What is missing must not be a number that somebody has to look for; it ends with a comparison, not with a run."""
+        place = Place(mailbox_id=folder.mailbox_id, folder_id=folder.pk)
+        if row.missing:
+            alerts.raise_alert(MISSING, place, str(row.missing), self.clock())
+        else:
+            alerts.resolve_one(MISSING, place, self.clock())
 
     def _list(self, folder: Folder, row: Reconciliation) -> Listing | None:
         """Return the next part of what lies in the folder; None when the folder cannot be listed."""

@@ -41,10 +41,11 @@ from tests.mailboxes.provider.certificates import Authority
 from tests.mailboxes.provider.scripted import Said, fault, serving
 from tests.mailboxes.provider.test_ews_autodiscover import World, moved, world  # noqa: F401 -- a fixture by its name
 from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
-from tracking import activities, blobs, jobs, pipeline, status
+from tracking import activities, blobs, jobs, pipeline, reconcile, status
 from tracking.canary import tending
 from tracking.linked import channel
-from tracking.models import Activity, ItemFailure, SyncFilter
+from tracking.models import Activity, ItemDecision, ItemFailure, SyncFilter
+from tracking.sync.plan import Sorted
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 # How the simplest run fails when every request is answered so.
@@ -494,6 +495,17 @@ def silent_canary(stage: Stage) -> str:
     return stage.page("/")
 
 
+def overlooked(stage: Stage) -> str:
+    sandbox = stage.sandbox()
+    sandbox.store.deliver_mime(ANA, Letter().mime(), folder="inbox")
+    stage.sync()
+    # As if it had never been told of; and nothing that is found out about it is asked for.
+    ItemDecision.objects.all().delete()
+    stage.patch.setattr(reconcile, "sort_changes", lambda changes, known: Sorted((), (), 0, ()))
+    said_by("reconcile", ANA)
+    return stage.page("/")
+
+
 def no_queue(stage: Stage) -> str:
     def gone(_name: str) -> Any:
         raise RedisGone("gone")
@@ -534,6 +546,7 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "lease_lost": taken_over,
     "late_start": no_worker,
     "canary_late": silent_canary,
+    "items_missing": overlooked,
     "queue_gone": no_queue,
 }
 

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailboxes import claims
-from mailboxes.models import Folder, Mailbox, Run
+from mailboxes import alerts, claims
+from mailboxes.models import Alert, Folder, Mailbox, Run
 from mailboxes.provider.errors import AuthRejected, FolderGone, ItemUnreadable, Unavailable
 from mailboxes.provider.port import FolderRole
 from mailboxes.states import Intent, State, Track, Trigger
@@ -137,6 +137,24 @@ def test_what_cannot_be_decided_on_is_missing_and_the_command_fails(office, anna
         ask(anna)
     assert (error.value.code, error.value.returncode) == ("items_missing", 1)
     assert Reconciliation.objects.get(folder__role="inbox").missing == 1
+
+
+def test_what_is_missing_is_an_alert_until_a_comparison_finds_nothing_missing(office, anna, monkeypatch):
+    item = office.server.deliver(anna.address)
+    ask(anna)
+    lose(item)
+    with monkeypatch.context() as broken:
+        broken.setattr(reconcile, "sort_changes", lambda changes, known: Sorted((), (), 0, ()))
+        with pytest.raises(Failed):
+            ask(anna)
+    (alert,) = Alert.objects.filter(resolved_at=None)
+    assert (alert.code, alert.folder.role, alert.detail) == ("items_missing", "inbox", "1")
+    # A run that ends well has not looked for them.
+    office.sync(anna)
+    alerts.resolve_mailbox(anna.pk, office.now)
+    assert Alert.objects.filter(resolved_at=None).exists()
+    ask(anna)
+    assert not Alert.objects.filter(resolved_at=None).exists()
 
 
 def test_what_is_known_here_and_not_there_any_more_is_stale_and_nothing_is_deleted(office, anna):
