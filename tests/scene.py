@@ -27,7 +27,9 @@ from tracking import blobs
 from tracking.models import (
     Account,
     Activity,
+    AddressMatch,
     Attachment,
+    Backfill,
     Case,
     Contact,
     CoveredFolder,
@@ -287,6 +289,22 @@ def _mail(scene: Scene) -> None:
     _linked(scene, pau)
     _outgoing(scene)
     _by_hand(scene, deal)
+    _earlier(scene)
+
+
+def _earlier(scene: Scene) -> None:
+    """Have earlier mail of Anna's counted that nobody has confirmed yet, and a record matched."""
+    inbox = Folder.objects.get(mailbox=scene.box, role=FolderRole.INBOX)
+    Backfill.objects.create(
+        mailbox=scene.box, kind="range", state="counted", since=scene.now - timedelta(days=90),
+        until=scene.now - timedelta(days=60), asked_by="anna", asked_at=scene.now - timedelta(minutes=9),
+        counted={str(inbox.pk): {"name": inbox.name, "held": 412, "known": 380, "aside": 2, "would_track": 21,
+                                 "would_link": 1, "unread": 0, "refused": {"not_a_reply": 6, "internal": 2}}},
+    )  # fmt: skip
+    AddressMatch.objects.create(
+        record_kind="contact", record_id=Contact.objects.get(last_name="Riera").pk,
+        matched_at=scene.now - timedelta(hours=9), linked=3,
+    )  # fmt: skip
 
 
 def _by_hand(scene: Scene, deal: Opportunity) -> None:

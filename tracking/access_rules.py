@@ -23,9 +23,11 @@ from tracking.models import (
     Account,
     Activity,
     AddressChoice,
+    AddressMatch,
     Appointment,
     Attachment,
     Attendance,
+    Backfill,
     Canary,
     Case,
     Contact,
@@ -177,6 +179,14 @@ def _events(user: User) -> QuerySet[TrackingEvent]:
     return rows.filter(Q(mailbox_id=None) | Q(mailbox_id__in=visible(user, Mailbox).order_by().values("pk")))
 
 
+def _matches(user: User) -> QuerySet[AddressMatch]:
+    """When a record was matched is known to those who see the record; how many messages of others were, is not shown."""
+    seen = Q(pk=None)
+    for kind, model in (("contact", Contact), ("lead", Lead), ("account", Account), ("case", Case)):
+        seen |= Q(record_kind=kind, record_id__in=visible(user, model).order_by().values("pk"))
+    return AddressMatch.objects.filter(seen)
+
+
 def _drafts(user: User) -> QuerySet[PolicyDraft]:
     """Return drafts of policy: of sync profiles for those who manage them, of a mailbox's filters for its owner."""
     mine = Q(mailbox__owner=user)
@@ -218,6 +228,8 @@ for _part in (Attendance, OccurrenceChange):
 register(FieldConflict, _conflicts)
 register(OutgoingMail, _outgoing)
 register(UnknownSender, _unknown_senders)
+register(Backfill, _of_mailbox(Backfill))
+register(AddressMatch, _matches)
 register(IgnoredDomain, _ignored_domains)
 register(AddressChoice, _choices)
 register(ThreadStop, _stops)

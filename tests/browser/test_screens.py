@@ -39,6 +39,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         "tracked-folder": f"{box}tracked-folders/new/",
         "repair": f"{box}repair/",
         "read-again": f"{box}repair/read-again/?what=mailbox",
+        "backfill": f"{box}repair/backfill/",
+        "record-mail": f"/records/contact/{Contact.objects.get(last_name='Riera').pk}/mail/",
         "failed-items-discarded": f"{box}failed-items/?show=discarded",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",

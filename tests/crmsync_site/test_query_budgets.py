@@ -25,6 +25,10 @@ BUDGETS = {
     "/mailboxes/{box}/tracked-folders/new/": 9,
     "/mailboxes/{box}/repair/": 9,
     "/mailboxes/{box}/repair/read-again/?what=mailbox": 9,
+    "/mailboxes/{box}/repair/backfill/": 9,
+    "/sync-profiles/": 8,
+    "/sync-profiles/{profile}/": 16,
+    "/mailboxes/{box}/filters/": 18,
     "/threads/": 9,
     "/threads/?q=offer&mailbox=anna": 9,
     "/threads/{thread}/": 24,
@@ -46,6 +50,7 @@ BUDGETS = {
     "/records/contact/": 8,
     "/records/account/": 8,
     "/records/contact/{contact}/": 13,
+    "/records/contact/{contact}/mail/": 14,
 }
 
 

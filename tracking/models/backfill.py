@@ -1,7 +1,10 @@
 """Mail that is looked at again: of a range of dates, or because a record has got an address (`tracking.backfill`)."""
 
+from datetime import date, timedelta
+
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mailboxes.models import Folder, Mailbox
@@ -92,6 +95,11 @@ class Backfill(models.Model):
             models.Index(fields=["record_kind", "record_id"], name="backfill_of_record"),
             models.Index(fields=["mailbox", "-asked_at"], name="backfill_of_mailbox"),
         ]
+
+    @property
+    def last_day(self) -> date | None:
+        """Return the last day of the range, in the time zone in force."""
+        return timezone.localtime(self.until - timedelta(seconds=1)).date() if self.until else None
 
     def __str__(self) -> str:
         """Return what is looked at."""
