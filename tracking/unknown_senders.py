@@ -23,6 +23,7 @@ from tracking.lookups import candidates_of
 from tracking.models import Activity, Contact, IgnoredDomain, Lead, Participant, TrackingEvent, UnknownSender
 from tracking.models.activity import RecordKind
 from tracking.models.record import Reachable
+from tracking.retro import addresses_changed
 from tracking.sync.decide import address_key, on_list
 from tracking.sync.facts import RecordRef
 from tracking.sync.plan import Link, Track
@@ -118,12 +119,15 @@ def _make_at_once(
     # Planned before the locks were had: another mailbox of the owner's may have met the same sender.
     there = candidates_of(mailbox, wanted)
     for address in sorted(wanted):
-        if there.get(address):
+        if known := there.get(address):
+            # What this mailbox tracked of theirs was planned without it.
+            for ref in known:
+                addresses_changed(ref.kind, ref.id)
             continue
         sender, activity = found[address][-1]
         ref = _create(kind, sender.name, address, mailbox.owner)
         _settle(rows.get(address), State.ACCEPTED, by="", now=now)
-        link_participants(mailbox, address, ref)
+        _linked(mailbox, address, ref)
         thread = Activity.objects.values_list("thread_id", flat=True).get(pk=activity)
         history.record(
             history.What.CREATED, by="", now=now, thread=thread, activity=activity, mailbox=mailbox.pk,
@@ -154,8 +158,12 @@ def _create(kind: str, name: str, address: str, owner: User) -> RecordRef:
     return RecordRef(RecordKind.CONTACT, contact.pk)
 
 
-def link_participants(mailbox: Mailbox, address: str, ref: RecordRef) -> int:
-    """Link what is tracked for the mailbox's owner from or to an address that no record had until now; return how much."""
+def _linked(mailbox: Mailbox, address: str, ref: RecordRef) -> int:
+    """Link what is tracked for the mailbox's owner from or to an address that no record had until now; return how much.
+
+    At once, since the person waits for it; the mail of others who may see the record is matched in the background.
+    """
+    addresses_changed(ref.kind, ref.id)
     found = (
         Participant.objects.alias(address=Lower("email"))
         .filter(address=address, record_kind="", ambiguous=False, chosen="", activity__owner=mailbox.owner)
@@ -271,7 +279,7 @@ def _open(sender: UnknownSender) -> UnknownSender:
 
 def _accepted(row: UnknownSender, ref: RecordRef, *, by: str, now: datetime) -> int:
     _settle(row, State.ACCEPTED, by=by, now=now)
-    linked = link_participants(row.mailbox, row.address, ref)
+    linked = _linked(row.mailbox, row.address, ref)
     _note_all(history.What.ACCEPTED, [row], by=by, now=now, kind=ref.kind, id=ref.id, linked=linked)
     return linked
 
