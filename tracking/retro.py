@@ -63,7 +63,7 @@ def _digest() -> MD5:
     parts: list[Any] = []
     for column in ADDRESS_COLUMNS:
         parts += [Lower(column), Value("\n")]
-    parts.append(Coalesce(Cast("owner_id", TextField()), Value("")))
+    parts.append(Coalesce(Cast("owner_id", TextField()), Value(""), output_field=TextField()))
     return MD5(Concat(*parts, output_field=TextField()))
 
 
