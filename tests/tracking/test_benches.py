@@ -38,6 +38,8 @@ def test_an_idle_run_is_one_request_and_one_per_folder_without_counters(env, tmp
     assert found["requests_per_run_5_more"] == 1
     assert found["without_counters"]["followed_folders"] == 2
     assert found["more_folders"] == idle.MORE_FOLDERS == 5
+    everything = found["everything_on"]
+    assert (everything["followed_folders"], everything["requests_per_run"]) == (idle.TRACKED_FOLDERS + 2, 1)
     assert found["without_counters"]["requests_per_run"] == 2
     # Two for the folders, one for their counters, one for each of the two that are followed.
     assert found["requests_per_full_pass"] == 5

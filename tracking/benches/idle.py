@@ -4,7 +4,7 @@ The worker is a real `manage.py rqworker`; its CPU is all that the process used 
 queue and database included, divided by the runs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from tracking.benches.stage import Stage, add, connect
 
 MORE_FOLDERS = 5
 _PROJECTS = tuple(f"Project {number}" for number in range(MORE_FOLDERS))
+# What an owner may have switched on: so many tracked folders, the category, and all kinds of entries.
+TRACKED_FOLDERS = 20
+_TRACKED = tuple(f"Project {number}" for number in range(TRACKED_FOLDERS))
 MOST_REQUESTS, MOST_CPU_MS = 1.0, 5.0
 _MAILS_EACH = 3
 
@@ -58,6 +61,14 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
             bare.first_sync()
             uncounted = bare.cost(options.rounds)
             followed = bare.stage.followed() / options.mailboxes
+        with _server(
+            env, folder, worker, _addresses(options, "everything.example"), names=_TRACKED
+        ) as whole:
+            whole.first_sync()
+            whole.stage.switch_everything_on(_TRACKED)
+            whole.stage.rounds(2)
+            everything = whole.cost(options.rounds)
+            all_folders = whole.stage.followed() / options.mailboxes
     return {
         "bench": "idle",
         "mailboxes": options.mailboxes,
@@ -67,6 +78,11 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
         "more_folders": more_folders,
         "requests_per_run_5_more": more.requests,
         "cpu_ms_per_run_5_more": more.cpu_ms,
+        "everything_on": {
+            "followed_folders": all_folders,
+            "requests_per_run": everything.requests,
+            "cpu_ms_per_run": everything.cpu_ms,
+        },
         "requests_per_full_pass": full_pass.requests,
         "cpu_ms_per_full_pass": full_pass.cpu_ms,
         "without_counters": {
@@ -77,19 +93,25 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
         "plain_exchangelib": plain,
         "ratio": round(idle.cpu_ms / plain["cpu_ms_per_run"], 2) if plain["cpu_ms_per_run"] else None,
         "target": {"requests_per_run": MOST_REQUESTS, "cpu_ms_per_run": MOST_CPU_MS},
-        "met": max(idle.requests, more.requests) <= MOST_REQUESTS and max(idle.cpu_ms, more.cpu_ms) <= MOST_CPU_MS,
+        "met": max(idle.requests, more.requests, everything.requests) <= MOST_REQUESTS
+        and max(idle.cpu_ms, more.cpu_ms) <= MOST_CPU_MS,
     }
 
 
 def table(found: Mapping[str, Any]) -> str:
     """Return the figures for people."""
-    bare, plain = found["without_counters"], found["plain_exchangelib"]
+    bare, plain, whole = found["without_counters"], found["plain_exchangelib"], found["everything_on"]
     rows = (
         ("idle run", found["requests_per_run"], found["cpu_ms_per_run"]),
         (
             f"with {found['more_folders']:g} folders more",
             found["requests_per_run_5_more"],
             found["cpu_ms_per_run_5_more"],
+        ),
+        (
+            f"all kinds, category, {whole['followed_folders']:g} folders",
+            whole["requests_per_run"],
+            whole["cpu_ms_per_run"],
         ),
         ("hourly full pass", found["requests_per_full_pass"], found["cpu_ms_per_full_pass"]),
         (f"no counters, {bare['followed_folders']:g} folders", bare["requests_per_run"], bare["cpu_ms_per_run"]),
@@ -98,8 +120,8 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"idle: {found['mailboxes']} mailboxes, {found['runs']} runs, one rqworker",
-            f"  {'':<30} {'requests':>9} {'CPU ms':>8}",
-            *(f"  {name:<30} {requests:>9.2f} {cpu:>8.2f}" for name, requests, cpu in rows),
+            f"  {'':<36} {'requests':>9} {'CPU ms':>8}",
+            *(f"  {name:<36} {requests:>9.2f} {cpu:>8.2f}" for name, requests, cpu in rows),
             f"  ratio of CPU, ours to plain: {found['ratio']}",
             f"  target: at most {MOST_REQUESTS:g} request and {MOST_CPU_MS:g} ms; {'met' if found['met'] else 'NOT met'}",
         ]
@@ -159,11 +181,18 @@ def _addresses(options: Options, domain: str) -> list[str]:
 
 
 @contextmanager
-def _server(env: Mapping[str, str], folder: Path, worker: int, addresses: list[str], *options: str) -> Iterator[_Bench]:
+def _server(
+    env: Mapping[str, str],
+    folder: Path,
+    worker: int,
+    addresses: list[str],
+    *options: str,
+    names: Sequence[str] = _PROJECTS,
+) -> Iterator[_Bench]:
     store = SandboxStore()
     for address in addresses:
         store.add_mailbox(address, address)
-        for name in _PROJECTS:
+        for name in names:
             store.create_folder(address, "inbox", name)
         for raw in mail.messages(_MAILS_EACH, seed=address):
             store.deliver_mime(address, raw)

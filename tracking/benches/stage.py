@@ -15,8 +15,11 @@ from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.states import Auth, Outcome, Track
 from security import egress
 from security.models import User
+from tracking import category, tracked_folders
 from tracking.benches.children import ChildFailed, cpu_seconds
 from tracking.dispatcher import TICK_SECONDS, Dispatcher
+from tracking.linked import channel
+from tracking.models.category import TRACKED_NAME
 from tracking.presence import Watch
 from tracking.transport import RedisTransport
 
@@ -80,6 +83,15 @@ class Stage:
     def follow(self, names: Sequence[str]) -> None:
         """Follow the folders of these names too, in every mailbox."""
         Folder.objects.filter(mailbox__in=self._ids, name__in=names).update(followed=True)
+
+    def switch_everything_on(self, names: Sequence[str]) -> None:
+        """Have the folders of these names tracked in every mailbox, mail tracked by category, and entries kept in step."""
+        now = timezone.now()
+        for mailbox in self._rows().select_related("owner", "sync_profile"):
+            for folder in mailbox.folders.filter(name__in=names):
+                tracked_folders.add(mailbox, folder, tracked_folders.Choice(), by=mailbox.owner, now=now)
+            category.switch(mailbox, mail=True, name=TRACKED_NAME, now=now)
+            channel.switch(mailbox, on=True, by="bench", now=now)
 
     def followed(self) -> int:
         """Return how many folders are followed, in all mailboxes together."""
