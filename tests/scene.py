@@ -33,6 +33,7 @@ from tracking.models import (
     Case,
     Contact,
     CoveredFolder,
+    DryRun,
     EmailBody,
     FieldConflict,
     Holder,
@@ -44,12 +45,15 @@ from tracking.models import (
     Opportunity,
     OutgoingMail,
     Participant,
+    PolicyChange,
+    SyncFilter,
     Task,
     Thread,
     TrackedFolder,
     TrackingCategory,
 )
 from tracking.models.activity import Correlation, Direction, RecordKind
+from tracking.policy import document, drafts
 
 PASSWORD = "a long enough password"
 DOT = bytes.fromhex(
@@ -94,6 +98,7 @@ def build(now: datetime, *, others: int = 12) -> Scene:
     _runs(scene)
     _promise(scene)
     _mail(scene)
+    _policy(scene)
     return scene
 
 
@@ -103,6 +108,44 @@ def organisation(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
     with django_db_blocker.unblock(), transaction.atomic():
         yield build(timezone.now())
         transaction.set_rollback(True)
+
+
+def _policy(scene: Scene) -> None:
+    """Propose a change of the sync profile, tried once, after one that was published; and one of Anna's own filters."""
+    now, profile = scene.now, scene.box.sync_profile
+    SyncFilter.objects.create(
+        scope="system", sync_profile=profile, kind="contact", name="Only active ones",
+        conditions={"any": False, "parts": [{"column": "active", "operator": "is", "value": True}]},
+    )  # fmt: skip
+    SyncFilter.objects.create(
+        scope="template", sync_profile=profile, kind="task", name="My open tasks",
+        conditions={"any": False, "parts": [{"column": "owner", "operator": "is_me", "value": None}]},
+    )  # fmt: skip
+    before = document.in_force(profile)
+    published = {**before, "settings": {**before["settings"], "blocked": "spam.example"}}
+    PolicyChange.objects.create(
+        sync_profile=profile, before=published, after=before, published_by="fina", published_at=now - timedelta(days=2)
+    )
+    proposed = {
+        **before,
+        "settings": {**before["settings"], "track": "all"},
+        "directions": {"contact": {"notes": "to_crm"}},
+    }
+    draft = drafts.begin(profile, by="fina", now=now - timedelta(hours=1), proposed=proposed)
+    tracked = ItemDecision.objects.filter(mailbox=scene.box, outcome="tracked").order_by("pk")
+    refused = ItemDecision.objects.filter(mailbox=scene.box, reason="not_a_reply").order_by("pk")
+    items = [
+        *([scene.box.pk, "mail", "add", row.pk, "not_a_reply", "all_mail", []] for row in refused),
+        *([scene.box.pk, "mail", "reason", row.pk, row.reason, "all_mail", []] for row in tracked),
+    ]
+    counts = [[scene.box.pk, "mail", "add", "not_a_reply", "all_mail", len(refused)]]
+    counts += [[scene.box.pk, "mail", "reason", "from_record", "all_mail", len(tracked)]]
+    DryRun.objects.create(
+        draft=draft, revision=1, proposed=proposed, days=30, read_mailboxes=True, state="done", done=2, total=2,
+        result={"counts": counts, "items": items, "read": len(refused), "not_read": 0, "errors": {}},
+        asked_by=scene.people["fina"], asked_at=now, finished_at=now, expires_at=now + timedelta(days=7),
+    )  # fmt: skip
+    drafts.begin(scene.box, by="anna", now=now)
 
 
 def make_person(username: str, first: str, last: str, *privileges: str, administrator: bool = False) -> User:

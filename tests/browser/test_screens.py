@@ -14,7 +14,15 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import violations
 from tests.scene import Scene
-from tracking.models import Contact, OutgoingMail, Thread, UnknownSender
+from tracking.models import (
+    Contact,
+    DryRun,
+    OutgoingMail,
+    PolicyChange,
+    PolicyDraft,
+    Thread,
+    UnknownSender,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
@@ -42,6 +50,15 @@ def addresses(scene: Scene) -> dict[str, str]:
         "backfill": f"{box}repair/backfill/",
         "record-mail": f"/records/contact/{Contact.objects.get(last_name='Riera').pk}/mail/",
         "failed-items-discarded": f"{box}failed-items/?show=discarded",
+        "filters": f"{box}filters/",
+        "sync-profiles": "/sync-profiles/",
+        "sync-profile": f"/sync-profiles/{scene.box.sync_profile_id}/",
+        "draft": f"/drafts/{PolicyDraft.objects.get(mailbox=None).pk}/",
+        "draft-directions": f"/drafts/{PolicyDraft.objects.get(mailbox=None).pk}/directions/",
+        "draft-filter": f"/drafts/{PolicyDraft.objects.get(mailbox=None).pk}/filters/new/?scope=system&kind=contact",
+        "dry-run": f"/dry-runs/{DryRun.objects.get().pk}/",
+        "policy-change": f"/policy-changes/{PolicyChange.objects.get().pk}/",
+        "templates": f"/sync-profiles/{scene.box.sync_profile_id}/templates/",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",
         "thread-stopped": f"/threads/{Thread.objects.get(subject='Visit on Thursday').pk}/",

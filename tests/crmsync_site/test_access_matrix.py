@@ -19,11 +19,14 @@ from tracking.models import (
     AddressChoice,
     Backfill,
     Contact,
+    DryRun,
     FieldConflict,
     IgnoredDomain,
     ItemFailure,
     LinkState,
     OutgoingMail,
+    PolicyChange,
+    PolicyDraft,
     ThreadCut,
     ThreadStop,
     UnknownSender,
@@ -53,6 +56,7 @@ BOX, THREAD, BODY, FILE, RECORD, HIDDEN, FAILED = "box", "thread", "message", "f
 BRAKE, CONFLICT, RULE = "brake", "conflict", "rule"
 MAIL, DRAFT = "mail", "draft"
 RANGE = "range"
+PROFILE, POLICY, OWN_POLICY, DRY_RUN, CHANGE = "profile", "policy", "own_policy", "dry_run", "change"
 SENDER, CHOICE, DOMAIN, STOPPED, STOP, CUT = "sender", "choice", "domain", "stopped", "stop", "cut"
 SEE_BOX = "anna dora fina"
 READ_ANNA = "anna emil fina"
@@ -146,6 +150,26 @@ MATRIX = [
     Page("outgoing_mail", "anna", (DRAFT,)),
     Page("save_draft", "anna", (DRAFT,), method="post"),
     Page("decide_mail", "anna", (MAIL,), answer=302, else_=0, method="post", asked="what=send_again", sees=READ_ANNA),
+    Page("sync_profiles"),
+    Page("sync_profile", "anna bruno dora fina", (PROFILE,)),
+    Page("begin_draft", "fina", (PROFILE,), answer=302, else_=0, method="post", sees="anna bruno dora"),
+    Page("apply_templates", "fina", (PROFILE,), else_=0, sees="anna bruno dora"),
+    # A draft of a sync profile is for those who manage them, one of own filters for their owner.
+    Page("draft", "fina", (POLICY,)),
+    Page("draft", "anna", (OWN_POLICY,)),
+    Page("draft_directions", "fina", (POLICY,)),
+    Page("draft_filter", "fina", (POLICY, "new"), asked="scope=system&kind=task"),
+    Page("draft_filter", "anna", (OWN_POLICY, "new"), asked="scope=owner&kind=task"),
+    Page("publish_draft", "fina", (POLICY,), answer=302, method="post", asked="revision=1"),
+    Page("take_over_draft", "fina", (POLICY,), answer=302, method="post", asked="revision=1"),
+    Page("discard_draft", "fina", (POLICY,), answer=302, method="post"),
+    Page("discard_draft", "anna", (OWN_POLICY,), answer=302, method="post"),
+    Page("try_draft", "fina", (POLICY,), method="post"),
+    Page("dry_run", "fina", (DRY_RUN,)),
+    Page("policy_change", "dora fina", (CHANGE,)),
+    Page("revert_change", "fina", (CHANGE,), answer=302, else_=0, method="post", sees="dora"),
+    Page("own_filters", SEE_BOX, (BOX,)),
+    Page("begin_own_draft", "anna", (BOX,), answer=302, else_=0, method="post"),
     Page("records", answer=302),
     Page("records_of", args=("contact",)),
     Page("records_csv", args=("contact",)),
@@ -197,6 +221,11 @@ def names(scene: scenes.Scene) -> dict[str, int]:
         RANGE: Backfill.objects.get(mailbox=scene.box).pk,
         RULE: TrackedFolder.objects.get(mailbox=scene.box).pk,
         MAIL: OutgoingMail.objects.get(subject="Offer for twelve pumps, corrected").pk,
+        PROFILE: scene.box.sync_profile_id,
+        POLICY: PolicyDraft.objects.get(mailbox=None).pk,
+        OWN_POLICY: PolicyDraft.objects.get(mailbox=scene.box).pk,
+        DRY_RUN: DryRun.objects.get().pk,
+        CHANGE: PolicyChange.objects.get().pk,
         DRAFT: OutgoingMail.objects.get(subject="Still to be finished").pk,
         FAILED: ItemFailure.objects.filter(mailbox=scene.box).order_by("pk")[0].pk,
     }

@@ -29,6 +29,9 @@ BUDGETS = {
     "/sync-profiles/": 8,
     "/sync-profiles/{profile}/": 16,
     "/mailboxes/{box}/filters/": 18,
+    "/sync-profiles/": 8,
+    "/sync-profiles/{profile}/": 16,
+    "/mailboxes/{box}/filters/": 18,
     "/threads/": 9,
     "/threads/?q=offer&mailbox=anna": 9,
     "/threads/{thread}/": 24,
@@ -74,6 +77,7 @@ def test_queries_do_not_grow_with_rows(db: None, client: Client, username: str) 
     names = {"box": scene.box.pk, "thread": scene.thread.pk, "contact": contact.pk}
     names["sender"] = UnknownSender.objects.get(name="Jordi Vila").pk
     names["message"] = scene.thread.activities.order_by("received_at")[0].pk
+    names["profile"] = scene.box.sync_profile_id
     names["mail"] = OutgoingMail.objects.get(state="failed").pk
     few = {page: count(client, page.format(**names)) for page in BUDGETS}
     grow(scene, contact)
