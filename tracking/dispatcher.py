@@ -19,7 +19,7 @@ from mailboxes.models import Mailbox, Run
 from security.logs import told
 from tracking.backfill.waiting import backfill_waits
 from tracking.canary.tending import to_tend
-from tracking.transport import Transport
+from tracking.transport import TIDIED_EVERY, Transport
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Dispatcher:
             self._find_lost_jobs: _Every(timedelta(seconds=5)),
             self._resume: _Every(timedelta(seconds=5)),
             self._measure: _Every(timedelta(minutes=1)),
-            self._tidy: _Every(timedelta(minutes=10)),
+            self._tidy: _Every(TIDIED_EVERY),
             self._tend_canaries: _Every(timedelta(minutes=1)),
             self._go_on_backfilling: _Every(timedelta(seconds=30)),
         }

@@ -13,10 +13,10 @@ from rq.registry import clean_registries
 
 from mailboxes.models import Alert, LateGap, PromiseBucket, Run
 from mailboxes.states import Outcome
-from tracking import nights
+from tracking import blob_sweep, nights
 from tracking.canary.tending import KEPT as ROUNDS_KEPT
-from tracking.models import CanaryRound, Reconciliation
-from tracking.transport import queue
+from tracking.models import CanaryRound, DryRun, Reconciliation
+from tracking.transport import TIDIED_EVERY, queue
 
 # A run in which nothing happened is of interest while people look at today and yesterday.
 IDLE_KEPT = timedelta(days=2)
@@ -27,7 +27,7 @@ BITE = 2_000
 
 
 def tidy() -> None:
-    """Delete what is past its time, clean the registries of the queues, and at night have mailboxes compared.
+    """Delete what is past its time, rows and files, clean the queues' registries, and at night have mailboxes compared.
 
     Safe to run twice at once.
     """
@@ -36,6 +36,7 @@ def tidy() -> None:
     for name in settings.QUEUES:
         clean_registries(queue(name))
     nights.begin(now)
+    blob_sweep.sweep_next(now, TIDIED_EVERY)
 
 
 def prune(now: datetime) -> int:

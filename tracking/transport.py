@@ -5,6 +5,7 @@ and a job that is lost is found out by its runs that nobody began.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from django_rq import get_queue
@@ -20,6 +21,8 @@ HOUSEKEEPING = "tracking.housekeeping.tidy"
 RECONCILIATION = "tracking.nights.reconcile_some"
 CANARY, TEND_CANARIES = "tracking.canary.tending.tend", "tend-canaries"
 BACKFILL, GO_ON_BACKFILLING = "tracking.backfill.turns.go_on", "go-on-backfilling"
+# How often the dispatcher has housekeeping done.
+TIDIED_EVERY = timedelta(minutes=10)
 # What became of a failed job is in our rows and in the log; Redis forgets it after this time.
 _FAILURE_SECONDS = 3600
 
