@@ -10,19 +10,24 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import Group, Permission
 
 from mailboxes.adding import add_mailbox
-from mailboxes.models import Mailbox, ServerProfile, SyncProfile
+from mailboxes.connection import open_provider
+from mailboxes.models import Folder, Mailbox, ServerProfile, SyncProfile
 from mailboxes.sandbox.demo import cast
 from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track
 from security import egress, privileges
 from security.models import User
+from tracking import category, tracked_folders
 from tracking.linked import channel
-from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, Task
+from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, Task, TrackedFolder
+from tracking.models.category import TRACKED_NAME
 
 SERVER = "Sandbox Exchange"
 PROFILE = "Turia Instruments"
 # Colleagues see each other's customers: their mail is matched against all of them.
 MEMBERS = "Members"
+# A folder that one of them keeps for a customer's mail, and whose mail it is.
+TRACKED_FOLDER, TRACKED_ACCOUNT = "Nordwerk", "Nordwerk Wasser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
         Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
     _records(users)
     _planned(users["marta"], now)
+    _by_hand(users["joan"], now)
     return [
         SignIn(box.owner, box.name, box.address, box.tracking)
         for box in cast.mailboxes
@@ -112,6 +118,23 @@ def _records(users: dict[str, User]) -> None:
         Opportunity.objects.create(name=sale.title, account=accounts.get(sale.account), owner=users[sale.owner])
     for case in cast.cases:
         Case.objects.create(title=case.title, account=accounts.get(case.account), owner=users[case.owner])
+
+
+def _by_hand(owner: User, now: datetime) -> None:
+    """Have a folder of one person's tracked, with the account that its mail is about, and mail by category."""
+    mailbox = Mailbox.objects.filter(owner=owner).order_by("pk").first()
+    account = Account.objects.filter(name=TRACKED_ACCOUNT).first()
+    if mailbox is None or account is None or TrackedFolder.objects.exists():
+        return
+    found = next((info for info in open_provider(mailbox).folders() if info.name == TRACKED_FOLDER), None)
+    if found is not None:
+        folder, _made = Folder.objects.get_or_create(
+            mailbox=mailbox, provider_id=found.id,
+            defaults={"name": found.name, "role": found.role.value, "parent_id_at_provider": found.parent_id or ""},
+        )  # fmt: skip
+        about = tracked_folders.Choice(subfolders=True, regarding_kind="account", regarding_id=account.pk)
+        tracked_folders.add(mailbox, folder, about, by=owner, now=now)
+    category.switch(mailbox, mail=True, name=TRACKED_NAME, now=now)
 
 
 def _planned(owner: User, now: datetime) -> None:

@@ -12,7 +12,17 @@ from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
 from security.commands import Failed, WrongUse
 from security.models import User
-from tracking.models import Account, Appointment, Case, Contact, Lead, Opportunity, Task
+from tracking.models import (
+    Account,
+    Appointment,
+    Case,
+    Contact,
+    Lead,
+    Opportunity,
+    Task,
+    TrackedFolder,
+    TrackingCategory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +70,10 @@ def test_the_demo_is_made_once_with_people_mailboxes_and_records():
     assert in_step.owner.username == "marta"
     assert Task.objects.filter(owner=in_step.owner).count() == 2
     assert Appointment.objects.get(owner=in_step.owner).attendees.get().role == "required"
+    # Joan keeps a folder for a customer: it is tracked, once, and so is what he gives the category.
+    rule = TrackedFolder.objects.get()
+    assert (rule.mailbox.owner.username, rule.folder.name, rule.regarding_kind) == ("joan", "Nordwerk", "account")
+    assert TrackingCategory.objects.get(mail=True).mailbox == rule.mailbox
 
 
 def test_a_sandbox_without_the_demo_is_refused():
