@@ -44,7 +44,8 @@ from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
 from tracking import activities, blobs, jobs, pipeline, reconcile, status
 from tracking.canary import tending
 from tracking.linked import channel
-from tracking.models import Activity, ItemDecision, ItemFailure, SyncFilter
+from tracking.models import Activity, ItemDecision, ItemFailure, OutgoingFile, OutgoingMail, SyncFilter
+from tracking.outgoing import decisions
 from tracking.sync.plan import Sorted
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
@@ -94,10 +95,14 @@ SCRIPTS: dict[str, tuple[dict[str, Any], str]] = {
 # Rows whose fault the engine cannot meet yet, with the reason. Each is produced by a test of the adapter.
 NOT_YET = {
     "item_conflict": "ends or delays the link of an appointment, contact or task, and links have no page yet",
-    "write_refused": "ends or delays the link of an appointment, contact or task, and links have no page yet",
     "series_unsupported": "ends or delays the link of an appointment, contact or task, and links have no page yet",
-    "recipients_refused": "outgoing mail is not sent yet",
-    "send_as_denied": "outgoing mail is not sent yet",
+}
+
+# What Exchange says of a mail that is written in the CRM, and to which request.
+OUTGOING_SAID = {
+    "recipients_refused": ("SendItem", "ErrorInvalidRecipients"),
+    "send_as_denied": ("SendItem", "ErrorSendAsDenied"),
+    "write_refused": ("CreateItem", "ErrorAccessDenied"),
 }
 
 _numbers = count(1)
@@ -514,6 +519,43 @@ def no_queue(stage: Stage) -> str:
     return said_by("sync_status")
 
 
+def outgoing(code: str) -> Callable[[Stage], str]:
+    """Have a mail of the owner's that comes to this; its page says so."""
+
+    def make(stage: Stage) -> str:
+        sandbox = stage.sandbox()
+        box = Mailbox.objects.select_related("owner").get()
+        Mailbox.objects.update(outgoing=True)
+        stage.sync()
+        mail = OutgoingMail.objects.create(
+            mailbox=box, author=box.owner, to=[{"email": "ben@example.com", "name": "Ben"}], subject="Offer", text="Good day",
+            state_since=timezone.now(), created_at=timezone.now(),
+        )  # fmt: skip
+        if code == "outgoing_file_missing":
+            OutgoingFile.objects.create(mail=mail, name="gone.pdf", size=1, sha256="0" * 64)
+        decisions.send(mail, by=box.owner, now=timezone.now())
+        Run.objects.filter(finished_at=None).delete()
+        if code in OUTGOING_SAID:
+            operation, said = OUTGOING_SAID[code]
+            sandbox.faults.add("error", count=None, operation=operation, code=said, scope="message")
+        elif code == "author_refused":
+            Mailbox.objects.update(owner=User.objects.create(username="successor"))
+        elif code in ("draft_changed", "mail_lost"):
+            sandbox.faults.add("error", operation="SendItem", code="ErrorServerBusy", scope="message")
+            stage.sync()
+            (draft,) = list(sandbox.store.folder(ANA, "drafts").items.values())
+            if code == "draft_changed":
+                sandbox.store.touch(draft)
+            else:
+                sandbox.store.remove(draft)
+            Mailbox.objects.update(not_before=None)
+            OutgoingMail.objects.update(try_at=timezone.now())
+        stage.sync()
+        return stage.page(f"/outgoing/{mail.pk}/")
+
+    return make
+
+
 FAULTS: dict[str, Callable[[Stage], str]] = {
     **{code: answered(code) for code in SAID},
     **{code: at_login(code) for code in LOGIN},
@@ -521,6 +563,10 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     **{code: discovered(code) for code in ("autodiscover_failed", "autodiscover_led_away")},
     **{code: failed_in(code) for code in ("failed_folder_gone", "failed_folder_left")},
     **{code: attached(code) for code in ("attachment_unreadable", "attachment_is_link")},
+    **{
+        code: outgoing(code)
+        for code in ("draft_changed", "mail_lost", "author_refused", "outgoing_file_missing", *OUTGOING_SAID)
+    },
     "connection_refused": closed,
     "name_unresolved": nameless,
     "unreachable": no_route,
