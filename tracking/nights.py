@@ -25,13 +25,13 @@ from mailboxes.report import RunReport
 from mailboxes.states import WAITS_FOR_PERSON, Intent, Trigger
 from security.logs import traceback_of
 from security.secrets import SecretUnreadable
-from tracking import jobs
+from tracking import jobs, retro
 from tracking.apply import LeaseLost
 from tracking.faults import OurFault, SecretLost
 from tracking.foreground import Heartbeat
 from tracking.models import Reconciliation
 from tracking.reconcile import compared_folders, night_of, reconcile
-from tracking.transport import anything_waits, have_reconciled
+from tracking.transport import anything_waits, have_backfilled, have_reconciled
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,13 @@ MOST_SECONDS = 300.0
 
 
 def begin(now: datetime) -> None:
-    """Have the comparison begun if it is night and any mailbox has not been compared."""
-    if timezone.localtime(now).hour in HOURS and waiting(now).exists():
+    """If it is night, have the comparison begun where any mailbox has not been compared, and records matched that changed."""
+    if timezone.localtime(now).hour not in HOURS:
+        return
+    if waiting(now).exists():
         have_reconciled()
+    if retro.sweep(now):
+        have_backfilled()
 
 
 def waiting(now: datetime) -> QuerySet[Mailbox]:

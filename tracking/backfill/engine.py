@@ -63,6 +63,8 @@ def work(
     mailbox must be held. Provider errors end up in the report and in the row, which stays as it
     is and can be gone on with; `LeaseLost` and database errors are raised.
     """
+    # Others may have gone on with it while the lease was waited for.
+    row.refresh_from_db()
     turns: dict[str, type[_Turn]] = {_State.COUNTING: _Counting, _State.READING: _Reading}
     if row.state not in turns:
         return RunReport()
@@ -176,10 +178,11 @@ class _Turn(ABC):
         wanted = self.wanted
         if wanted is None:
             return answers
+        spelling = spelling_of(self.run.mailbox)
         return [
             (item_id, answer)
             for item_id, answer in answers
-            if isinstance(answer, Envelope) and not wanted.isdisjoint(_spelled(answer, spelling_of(self.row.mailbox)))
+            if isinstance(answer, Envelope) and not wanted.isdisjoint(_spelled(answer, spelling))
         ]
 
 
