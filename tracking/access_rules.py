@@ -175,7 +175,9 @@ def _events(user: User) -> QuerySet[TrackingEvent]:
         # An address is told to those whom the message tells it: not that of a blind copy of others.
         named = _participants(user).alias(address=Lower("email"))
         told = named.filter(activity=OuterRef("activity_id"), address=OuterRef("about"))
-        rows = rows.alias(about=KeyTextTransform("address", "facts")).filter(Q(about=None) | Exists(told))
+        rows = rows.alias(about=KeyTextTransform("address", "facts")).filter(
+            ~Q(facts__has_key="address") | Exists(told)
+        )
     return rows.filter(Q(mailbox_id=None) | Q(mailbox_id__in=visible(user, Mailbox).order_by().values("pk")))
 
 

@@ -14,7 +14,7 @@ from mailboxes.connection import open_provider
 from mailboxes.models import Folder, Mailbox, ServerProfile, SyncProfile
 from mailboxes.sandbox.demo import cast
 from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
-from mailboxes.states import Auth, Track
+from mailboxes.states import Auth, Track, Unknown
 from security import egress, privileges
 from security.models import User
 from tracking import category, tracked_folders
@@ -44,7 +44,9 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
     """Create what is missing of the demo organisation, connected to the sandbox at `url`; return who can sign in."""
     server = _server(url, service_password)
     own = next(company for company in cast.companies if company.own)
-    profile, _made = SyncProfile.objects.get_or_create(name=PROFILE, defaults={"internal_domains": own.domain})
+    profile, _made = SyncProfile.objects.get_or_create(
+        name=PROFILE, defaults={"internal_domains": own.domain, "unknown_senders": Unknown.STAGE}
+    )
     users = _users(password)
     for box in cast.mailboxes:
         if Mailbox.objects.filter(address__iexact=box.address).exists():
@@ -114,6 +116,7 @@ def _records(users: dict[str, User]) -> None:
             )
         elif person.kind == "lead":
             Lead.objects.create(name=person.name, company=person.company, email1=person.address)
+    _twice(accounts, users["marta"])
     for sale in cast.opportunities:
         Opportunity.objects.create(name=sale.title, account=accounts.get(sale.account), owner=users[sale.owner])
     for case in cast.cases:
@@ -135,6 +138,13 @@ def _by_hand(owner: User, now: datetime) -> None:
         about = tracked_folders.Choice(subfolders=True, regarding_kind="account", regarding_id=account.pk)
         tracked_folders.add(mailbox, folder, about, by=owner, now=now)
     category.switch(mailbox, mail=True, name=TRACKED_NAME, now=now)
+
+
+def _twice(accounts: dict[str, Account], owner: User) -> None:
+    """Give two people's addresses to a second record each, as happens to every CRM: an account's, and an old lead's."""
+    people = {person.key: person for person in cast.people}
+    Account.objects.filter(pk=accounts["nordwerk"].pk).update(email1=people["timo"].address)
+    Lead.objects.create(name=f"{people['omar'].name} (water fair)", email1=people["omar"].address, owner=owner)
 
 
 def _planned(owner: User, now: datetime) -> None:

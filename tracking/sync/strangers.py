@@ -12,6 +12,8 @@ from tracking.sync.facts import Known, Rules, Unknown
 
 # An address column of a record holds no more.
 _LONGEST = 254
+# What broken headers leave in the place of an address is none.
+_ADDRESS = re.compile(r"""^[^\s<>(),;:\\"\[\]@]+@[^\s<>(),;:\\"\[\]@.]+(\.[^\s<>(),;:\\"\[\]@.]+)+$""")
 # The part before the @ of addresses that no person writes from; what follows a sign may be a number or a key.
 _NOBODY = re.compile(
     r"^(?:(?:do|please)?[-_.]?(?:no|not|ne|non)[-_.]?(?:reply|replies|respond|repondre|responder|rispondere|respongueu|contesti)"
@@ -35,8 +37,7 @@ def stranger(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> A
     if rules.unknown is Unknown.NOTHING or sent or sender is None:
         return None
     address = address_key(sender)
-    name, at, domain = address.rpartition("@")
-    if not (name and at and domain) or len(address) > _LONGEST or is_nobodys(address) or automated(envelope):
+    if not _ADDRESS.match(address) or len(address) > _LONGEST or is_nobodys(address) or automated(envelope):
         return None
     if colleague(address, rules=rules, known=known) or on_list(address, rules.blocked) or address in known.choices:
         return None

@@ -37,7 +37,7 @@ def test_complaint_22_by_default_nobody_is_asked_about_and_nothing_made():
         "anna@office.example", "joan@own.example", "x@deep.own.example", "someone@spam.example", "colleague@else.example",
         "noreply@shop.example", "No-Reply@shop.example", "do_not_reply@shop.example", "donotreply+7@shop.example",
         "mailer-daemon@shop.example", "postmaster@shop.example", "bounces-123@lists.example", "no.responder@shop.example",
-        "", "@", "nobody", "@shop.example", "a@", f"{'x' * 250}@c.example",
+        "", "@", "nobody", "anke(labor<anke@nordwerk.example>,((", "a b@c.example", "a@localhost", "@shop.example", "a@", f"{'x' * 250}@c.example",
     ],
 )  # fmt: skip
 def test_complaint_22_colleagues_programs_blocked_and_broken_addresses_never_are(address):
