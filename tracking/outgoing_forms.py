@@ -27,6 +27,8 @@ MOST_FILES: Final = 20
 MOST_BYTES: Final = 20_000_000
 MOST_CHARACTERS: Final = 500_000
 NAME_CHARACTERS: Final = 255
+# RFC 5321 §4.5.3.1.3: a path has 256 octets, its angle brackets among them.
+ADDRESS_CHARACTERS: Final = 254
 
 Person = dict[str, str]
 
@@ -44,6 +46,14 @@ def _quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= ADDRESS_CHARACTERS
+
+
 class PeopleField(forms.CharField):
     """Addresses with or without names, parted by commas, semicolons or lines."""
 
@@ -53,11 +63,8 @@ class PeopleField(forms.CharField):
         people: dict[str, Person] = {}
         wrong = []
         for name, address in getaddresses([text]):
-            try:
-                validate_email(address)
-            except ValidationError:
-                if name or address:
-                    wrong.append(address or name)
+            if not _is_address(address):
+                wrong += [address or name] if name or address else []
                 continue
             people.setdefault(address.lower(), {"email": address, "name": name[:NAME_CHARACTERS]})
         if text and not people and not wrong:
