@@ -27,6 +27,8 @@ EFFECTS: Final = {
     Effect.ADD: (gettext_lazy("would be tracked"), "ok"),
     Effect.DROP: (gettext_lazy("would have been refused"), "warn"),
     Effect.REASON: (gettext_lazy("same answer, another reason"), "off"),
+    Effect.KEPT_OUT: (gettext_lazy("refused, and would stay so"), "off"),
+    Effect.KEPT_IN: (gettext_lazy("tracked, and would be again"), "off"),
     Effect.CREATE: (gettext_lazy("would be made in Exchange"), "ok"),
     Effect.AGAIN: (gettext_lazy("would be linked again"), "ok"),
     Effect.NOT_MADE: (gettext_lazy("would not be made"), "off"),
@@ -64,7 +66,7 @@ class ByMailbox:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One item. `name` and `url` are "" where the reader may not see it, or where nothing of it is kept."""
+    """One item. `name` and `url` are "" where the reader may not see it, or (`bare`) where nothing of it is kept."""
 
     name: str
     url: str
@@ -72,6 +74,7 @@ class Listed:
     before: str
     after: str
     fields: str
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ def _kind(kind: str) -> str:
 
 
 def _said(reason: str) -> str:
-    return sentence(reason) if reason else ""
+    # Whose record it was is not kept.
+    return sentence(reason, {"kind": _("record")}) if reason else ""
 
 
 def shown(person: User, run: DryRun) -> Shown:
@@ -195,7 +199,8 @@ def _names(person: User, items: Iterable[Sequence[Any]]) -> _Names:
 
 
 def _listed(item: Sequence[Any], names: _Names, addresses: Mapping[int, str]) -> Listed:
-    mailbox, kind, _effect, ref, before, after, fields = item
+    mailbox, kind, effect, ref, before, after, fields = item
     name, url = names.get((kind, ref), ("", ""))
     said = ", ".join(field_name(EntryKind(kind), each) for each in fields)
-    return Listed(name, url, addresses.get(mailbox, ""), _said(before), _said(after), said)
+    bare = kind == MAIL and effect in (Effect.ADD, Effect.KEPT_OUT)
+    return Listed(name, url, addresses.get(mailbox, ""), _said(before), _said(after), said, bare)

@@ -19,6 +19,8 @@ class Effect(StrEnum):
     ADD = "add"
     DROP = "drop"
     REASON = "reason"
+    KEPT_OUT = "kept_out"
+    KEPT_IN = "kept_in"
     CREATE = "create"
     AGAIN = "again"
     NOT_MADE = "not_made"
@@ -94,12 +96,18 @@ class Outcomes:
         return {"counts": counts, "items": rows}
 
 
-def of_mail(mailbox: int, before: Mapping[int, Answer], after: Mapping[int, Answer]) -> list[Item]:
-    """Return what changes for each message, by decision."""
-    return [
-        Item(mailbox, MAIL, _of_answers(before[ref], answer), ref, before[ref].reason, answer.reason)
-        for ref, answer in after.items()
-    ]
+def of_mail(mailbox: int, before: Mapping[int, Answer], after: Mapping[int, Answer], *, is_kept: bool) -> list[Item]:
+    """Return what changes for each message, by decision. `is_kept`: these are tracked now, else refused.
+
+    What is in force may say otherwise than when a message was decided on. A message that is refused does not go, and one
+    that is tracked does not come, whatever the two policies say.
+    """
+    seeming = {Effect.ADD: Effect.KEPT_IN} if is_kept else {Effect.DROP: Effect.KEPT_OUT}
+    found = []
+    for ref, answer in after.items():
+        effect = _of_answers(before[ref], answer)
+        found.append(Item(mailbox, MAIL, seeming.get(effect, effect), ref, before[ref].reason, answer.reason))
+    return found
 
 
 def _of_answers(before: Answer, after: Answer) -> Effect:

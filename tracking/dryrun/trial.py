@@ -203,12 +203,12 @@ class _OneMailbox:
         part = rows[len(rows) - self._take(len(rows)) :]
         policies = [(self.judges[0], self.before.mailbox), (self.judges[1], self.after.mailbox)]
         old, new = mail.of_refused(policies, part, provider, beat=lambda: None)
-        self.result.outcomes.add(outcomes.of_mail(self.pk, old, new))
+        self.result.outcomes.add(outcomes.of_mail(self.pk, old, new, is_kept=False))
         self._unclear_refusals(rows[: len(rows) - len(part)])
 
     def _unclear_refusals(self, rows: list[ItemDecision]) -> None:
         untold = {row.pk: Answer(kept=None, reason=row.reason) for row in rows}
-        self.result.outcomes.add(outcomes.of_mail(self.pk, untold, untold))
+        self.result.outcomes.add(outcomes.of_mail(self.pk, untold, untold, is_kept=False))
 
     def _envelopes(self, rows: list[ItemDecision], provider: WholeProvider) -> dict[str, Envelope]:
         wanted = [row.item_id for row in rows[: self._take(len(rows))]]
@@ -221,7 +221,7 @@ class _OneMailbox:
         rows = mail.tracked(self.before.mailbox, self.trial.since)
         boxes = [self.before.mailbox, self.after.mailbox]
         old, new = mail.of_tracked(boxes, rows, {row.pk for row in unclear}, read)
-        self.result.outcomes.add(outcomes.of_mail(self.pk, old, new))
+        self.result.outcomes.add(outcomes.of_mail(self.pk, old, new, is_kept=True))
 
 
 def totals(result: Result) -> Counter[tuple[str, str]]:

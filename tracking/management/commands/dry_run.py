@@ -16,7 +16,7 @@ from tracking.models import PolicyDraft
 from tracking.policy.document import SETTINGS, Document, in_force, problems
 
 _EFFECTS = {
-    "add": "would be tracked", "drop": "would have been refused", "reason": "another reason", "create": "would be made in Exchange",
+    "add": "would be tracked", "drop": "would have been refused", "reason": "another reason", "kept_out": "refused, and would stay so", "kept_in": "tracked, and would be again","create": "would be made in Exchange",
     "again": "would be linked again", "not_made": "would not be made", "unlink": "would be unlinked", "stays": "would stay linked",
     "to_exchange": "would change in Exchange", "to_crm": "would change in the CRM", "not_written": "would not be written",
     "same": "unchanged", "unclear": "unclear without reading",
