@@ -24,8 +24,10 @@ from security.access import visible
 from security.models import User
 from tracking.filter_queries import MODELS
 from tracking.models import Account, Appointment, Attendance, Contact, Task
+from tracking.models.activity import RecordKind
 from tracking.models.record import Owned
 from tracking.record_links import MODELS as RECORDS
+from tracking.retro import addresses_changed
 from tracking.sync.codec import encode, recurrence
 from tracking.sync.merge import Rights, Withheld
 
@@ -34,6 +36,7 @@ _ROLES = {
     Field.REQUIRED: Attendance.Role.REQUIRED,
     Field.OPTIONAL: Attendance.Role.OPTIONAL,
 }
+_EMAILS = frozenset({Field.EMAIL1, Field.EMAIL2, Field.EMAIL3})
 # Fields whose column has another name; the others are called alike.
 _COLUMNS = {Field.BODY: "description"}
 # Lengths of the columns that a value is spread over.
@@ -197,6 +200,9 @@ def take(record: Any, values: Mapping[Field, Value], owner: User) -> None:
         else:
             _set(record, kind, name, value, owner)
     record.save()
+    if kind is EntryKind.CONTACT and not _EMAILS.isdisjoint(values):
+        # Mail that is tracked already may be theirs.
+        addresses_changed(RecordKind.CONTACT, record.pk)
     for name, attendees in people.items():
         _set_people(record, name, attendees)
 

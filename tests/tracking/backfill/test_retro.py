@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailboxes.models import Mailbox, SyncProfile
+from mailboxes.provider.entries import Field
 from mailboxes.states import Track
 from security.models import User
 from tests.tracking.office import Office
 from tracking import nights, retro
 from tracking.backfill import engine, requests
+from tracking.linked.records import take
 from tracking.models import Activity, AddressChoice, AddressMatch, Backfill, Contact, Lead, Participant
 
 pytestmark = pytest.mark.django_db
@@ -335,3 +337,11 @@ def test_what_was_refused_for_another_reason_is_not_even_read(office: Office) ->
     assert row.state == State.COUNTED
     assert sum(each["held"] for each in row.counted.values()) == 0
     assert office.server.calls[marta.address, "envelopes"] == asked
+
+
+def test_an_address_that_comes_from_outlook_is_matched_too(marta: Mailbox) -> None:
+    record = Contact.objects.create(last_name="A", owner=marta.owner)
+    take(record, {Field.MOBILE: "+34 600 000 000"}, marta.owner)
+    assert not AddressMatch.objects.exists()
+    take(record, {Field.EMAIL2: ANNA}, marta.owner)
+    assert AddressMatch.objects.get(record_id=record.pk).wanted_at is not None
