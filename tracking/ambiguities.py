@@ -7,6 +7,7 @@ chooses in their place. Two people who choose at once: the second is told.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -32,9 +33,9 @@ class NoCandidate(Exception):
     """The record is none of those that have the address and that both its mail's owner and the person may see."""
 
 
-def open_for(person: User) -> QuerySet[Participant]:
+def open_for(person: User) -> QuerySet[Any]:
     """Return the ambiguous addresses that `person` may resolve, annotated with `address` (lower case)."""
-    found = visible(person, Participant).filter(ambiguous=True).annotate(address=Lower("email"))
+    found: QuerySet[Any] = visible(person, Participant).filter(ambiguous=True).annotate(address=Lower("email"))
     return found if person.has_perm(privileges.MANAGE_THREADS) else found.filter(activity__owner=person)
 
 

@@ -306,9 +306,11 @@ def _latest_messages(rows: Sequence[UnknownSender]) -> dict[int, tuple[int, int]
     """Return (activity, thread) of the latest message that each sender wrote to their mailbox."""
     found = {}
     written = (
-        Participant.objects.alias(address=Lower("email"))
-        .filter(role=Participant.Role.FROM, address__in={row.address for row in rows}, activity__holders__mailbox__in={row.mailbox_id for row in rows})
-        .annotate(address=Lower("email"))
+        Participant.objects.annotate(address=Lower("email"))
+        .filter(
+            role=Participant.Role.FROM, address__in={row.address for row in rows},
+            activity__holders__mailbox__in={row.mailbox_id for row in rows},
+        )
         .order_by("activity__received_at", "activity_id")
         .values_list("activity__holders__mailbox", "address", "activity_id", "activity__thread_id")
     )  # fmt: skip

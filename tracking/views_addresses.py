@@ -23,6 +23,7 @@ from security.models import User
 from tracking import address_pages, ambiguities, unknown_senders
 from tracking.models import AddressChoice, IgnoredDomain, UnknownSender
 from tracking.models.activity import RecordKind
+from tracking.models.record import Reachable
 from tracking.record_links import MODELS
 from tracking.sync.facts import RecordRef
 
@@ -76,7 +77,7 @@ def settle_address(request: HttpRequest) -> HttpResponse:
     """Say whose `address` is in the mail of `owner`: `record`, or none; for a message, its thread, or from now on."""
     person = signed_in(request)
     given = request.POST.get("owner", "")
-    owner = User.objects.filter(pk=number_in(given)).first() if given else person
+    owner = User.objects.filter(pk=number_in(given) or 0).first() if given else person
     if owner is None:
         raise Http404
     address = request.POST.get("address", "").replace("\x00", "")
@@ -292,7 +293,7 @@ def link_sender_to(request: HttpRequest, pk: int) -> HttpResponse:
     person, sender = _sender(request, pk)
     ref = record_in(request.POST.get("record", ""))
     record = visible(person, MODELS[ref.kind]).filter(pk=ref.id).first() if ref and ref.kind in _WITH_ADDRESS else None
-    if ref is None or record is None:
+    if ref is None or not isinstance(record, Reachable):
         messages.error(request, _("Nothing was changed: choose one of the records."))
         return HttpResponseRedirect(reverse("link_sender", args=[pk]))
     try:
