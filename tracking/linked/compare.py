@@ -17,9 +17,9 @@ from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, WriteRef
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
 from tracking.apply import keep_lease
-from tracking.linked import links
+from tracking.linked import links, meetings
 from tracking.linked.records import rights_of, take, takeable, values_of
-from tracking.models import ItemLink
+from tracking.models import Appointment, ItemLink
 from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
@@ -199,13 +199,16 @@ class Pairs:
         taken = takeable(self.kind, entry.values, self.owner)
         rights = rights_of(record, self.owner)
         fixed = frozenset(self.directions) if not entry.organized_here else frozenset[Field]()
+        untakable = dict(taken.withheld)
+        if isinstance(record, Appointment) and not meetings.speaks(link, record, entry):
+            untakable = dict.fromkeys(self.directions, Withheld.NOT_ORGANIZER)
         merged = merge(
             self.kind,
             base,
             Version(values_of(record, self.owner), record.modified_at),
             Version(entry.values, entry.marks.modified_at or _LONG_AGO),
             directions=self.directions,
-            rights=replace(rights, fixed=fixed, untakable=taken.withheld),
+            rights=replace(rights, fixed=fixed, untakable=untakable),
         )
         if link.born_in == Side.CRM:
             # Whoever wrote the entry down is its organiser there; who it is in the CRM is the CRM's to say.

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from mailboxes.models import Folder, Mailbox, Run
-from mailboxes.provider.entries import EntryKind, Marks, canonical
+from mailboxes.provider.entries import Entry, EntryKind, Marks, canonical
 from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable, WriteRefused
 from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
@@ -23,7 +23,7 @@ from tracking.category import CategoryInRun
 from tracking.cursors import nothing_new, read_changes
 from tracking.failures import GONE, count_attempt, take_due
 from tracking.filter_queries import MODELS, Flow
-from tracking.linked import links
+from tracking.linked import links, meetings
 from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
@@ -209,7 +209,9 @@ class Session:
             return self._judge_stamped(folder, marks, link, compare)
         if marks.sensitivity == "Private":
             return [_refuse(marks, Reason.PRIVATE)]
-        return self._track(folder, marks) if self.category.asks(marks.categories) else [_refuse(marks, Reason.NOT_MARKED)]
+        if not self.category.asks(marks.categories):
+            return [_refuse(marks, Reason.NOT_MARKED)]
+        return self._track(folder, marks, compare)
 
     def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
         """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
@@ -245,11 +247,33 @@ class Session:
             links.revive(link)
         return True
 
-    def _track(self, folder: Folder, marks: Marks) -> list[Action]:
-        """Make the record of an entry that its owner marked, with its link, in one transaction."""
+    def _track(self, folder: Folder, marks: Marks, compare: list[ItemLink]) -> list[Action]:
+        """Make the record of an entry that its owner marked, or join that of its meeting: then it goes to `compare`."""
         entry = self.pairs.read([marks.item_id])[0]
         if isinstance(entry, ItemUnreadable):
             return [_unreadable(Change(ChangeKind.UPDATED, marks.item_id, marks.change_key), entry)]
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            joined = meetings.record_to_join(self.mailbox, entry)
+            if joined is None:
+                link = self._make_record(folder, entry)
+            elif ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, record_id=joined.pk).exists():
+                # The record's own entry is here beside the invitation: the meeting is linked already.
+                return [_refuse(marks, Reason.COPY_OF_LINKED)]
+            else:
+                link = self._link_to(joined, folder)
+                links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid))
+        self.count.linked += 1
+        if joined is not None:
+            compare.append(link)
+            return []
+        with suppress(ChangedMeanwhile, WriteRefused):
+            # Else it is marked when that change is compared.
+            links.note_entry(link, self.pairs.mark(link, entry))
+        return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
+
+    def _make_record(self, folder: Folder, entry: Entry) -> ItemLink:
+        """Make the record of an entry, and their link, in the transaction that is open."""
         taken = takeable(self.kind, entry.values, self.owner)
         closed = {name for name, direction in self.pairs.directions.items() if not direction.reaches_crm}
         values = {name: value for name, value in taken.values.items() if name not in closed}
@@ -258,20 +282,17 @@ class Session:
             for name, value in entry.values.items()
             if name not in values and value != canonical(self.kind, name, None)
         }
-        with transaction.atomic():
-            keep_lease(self.run, self.clock())
-            record: Owned = MODELS[self.kind](owner=self.owner)
-            take(record, values, self.owner)
-            link = links.new_link(
-                self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
-            )
-            links.note_entry(link, entry.marks)
-            links.note_merge(link, Merge(base=dict(values), withheld=withheld), record=record, now=self.clock())
-        self.count.linked += 1
-        with suppress(ChangedMeanwhile, WriteRefused):
-            # Else it is marked when that change is compared.
-            links.note_entry(link, self.pairs.mark(link, entry))
-        return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
+        record: Owned = MODELS[self.kind](owner=self.owner)
+        take(record, values, self.owner)
+        link = self._link_to(record, folder)
+        links.note_entry(link, entry.marks)
+        links.note_merge(link, Merge(base=dict(values), withheld=withheld), record=record, now=self.clock())
+        return link
+
+    def _link_to(self, record: Owned, folder: Folder) -> ItemLink:
+        return links.new_link(
+            self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
+        )
 
     def _compare(self, found: Sequence[ItemLink]) -> list[Action]:
         """Bring linked entries that changed into step."""

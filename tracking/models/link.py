@@ -60,6 +60,7 @@ class ItemLink(models.Model):
         ]
         indexes = [
             models.Index(fields=["kind", "record_id"], name="link_of_record"),
+            models.Index(fields=["uid"], name="link_of_meeting", condition=~models.Q(uid="")),
             models.Index(
                 fields=["mailbox", "kind"],
                 name="link_waiting",

@@ -113,7 +113,7 @@ class Chaos:
         records, entries = self.records(), self.entries()
         few = 8 if len(records) + len(entries) < 6 else 2
         able: list[tuple[int, Callable[[], object]]] = [
-            (10, self.run), (few, self.new_record), (few, self.new_entry), (2, self.mail_arrives),
+            (8, self.run), (few, self.new_record), (few, self.new_entry), (2, self.mail_arrives),
             (3, self.fault), (1, self.expire), (1, self.change_filter), (1, self.change_direction),
             (1, self.change_right), (1, self.change_option), (1, self.rename_folder), (1, self.switch_channel),
         ]  # fmt: skip
