@@ -17,10 +17,11 @@ from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track, Unknown
 from security import egress, privileges
 from security.models import User
-from tracking import category, tracked_folders
+from tracking import category, channels, tracked_folders
 from tracking.linked import channel
-from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, Task, TrackedFolder
+from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, OutgoingMail, Task, TrackedFolder
 from tracking.models.category import TRACKED_NAME
+from tracking.outgoing import decisions
 
 SERVER = "Sandbox Exchange"
 PROFILE = "Turia Instruments"
@@ -58,6 +59,7 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
         Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
     _records(users)
     _planned(users["marta"], now)
+    _written(users, now)
     _by_hand(users["joan"], now)
     return [
         SignIn(box.owner, box.name, box.address, box.tracking)
@@ -145,6 +147,30 @@ def _twice(accounts: dict[str, Account], owner: User) -> None:
     people = {person.key: person for person in cast.people}
     Account.objects.filter(pk=accounts["nordwerk"].pk).update(email1=people["timo"].address)
     Lead.objects.create(name=f"{people['omar'].name} (water fair)", email1=people["omar"].address, owner=owner)
+
+
+def _written(users: dict[str, User], now: datetime) -> None:
+    """Have one person send a mail to a customer, and another write one that waits, since sending is off for their mailbox."""
+    if OutgoingMail.objects.exists():
+        return
+    customer = next(person for person in cast.people if person.kind == "contact")
+    texts = {
+        "marta": ("The offer you asked for", "Good day,\n\nthe offer for the flow meters is ready; may I call you tomorrow?"),
+        "joan": ("Date of the visit", "Good day,\n\nis Thursday at nine all right for you?"),
+    }
+    for username, (subject, text) in texts.items():
+        mailbox = Mailbox.objects.filter(owner=users[username]).order_by("pk").first()
+        if mailbox is None:
+            continue
+        if username == "marta":
+            channels.switch(mailbox, channels.Channel.OUTGOING, on=True, by="demo", now=now)
+        contact = Contact.objects.filter(email1__iexact=customer.address).first()
+        mail = OutgoingMail.objects.create(
+            mailbox=mailbox, author=users[username], to=[{"email": customer.address, "name": customer.name}],
+            subject=subject, text=f"{text}\n\n{users[username].get_full_name()}", created_at=now, state_since=now,
+            regarding_kind="contact" if contact else "", regarding_id=contact.pk if contact else None,
+        )  # fmt: skip
+        decisions.send(mail, by=users[username], now=now)
 
 
 def _planned(owner: User, now: datetime) -> None:

@@ -19,6 +19,7 @@ from tracking.models import (
     Contact,
     Lead,
     Opportunity,
+    OutgoingMail,
     Task,
     TrackedFolder,
     TrackingCategory,
@@ -54,6 +55,8 @@ def test_the_demo_is_made_once_with_people_mailboxes_and_records():
     assert first["password"] in out.getvalue()
     assert {one["username"] for one in first["people"]} >= {"marta", "joan", "nuria"}
     assert Mailbox.objects.count() == 9
+    written = OutgoingMail.objects.order_by("pk").values_list("author__username", "mailbox__outgoing", "state")
+    assert list(written) == [("marta", True, "waiting"), ("joan", False, "waiting")]
     assert {box.effective_track for box in Mailbox.objects.select_related("sync_profile")} == {
         "all",
         "replies",
