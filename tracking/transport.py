@@ -7,6 +7,7 @@ and a job that is lost is found out by its runs that nobody began.
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
+from uuid import uuid4
 
 from django_rq import get_queue
 from redis.client import Pipeline
@@ -86,8 +87,9 @@ class RedisTransport:
     def tend_canaries(self) -> None:
         """Put the look at the canaries among ordinary runs, unless it waits there: what delays it delays them, too."""
         ordinary = queue(SYNC)
-        if TEND_CANARIES not in ordinary.get_job_ids():
-            ordinary.enqueue(CANARY, job_id=TEND_CANARIES, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+        # A name of its own each time: the end of one look takes its job away, not that of the next.
+        if not any(name.startswith(TEND_CANARIES) for name in ordinary.get_job_ids()):
+            ordinary.enqueue(CANARY, job_id=f"{TEND_CANARIES}-{uuid4().hex}", result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
     def go_on_backfilling(self) -> None:
         """Put it behind the backlogs."""

@@ -199,7 +199,8 @@ def test_one_look_at_a_time_waits_in_the_queue():
     waiting.empty()
     RedisTransport().tend_canaries()
     RedisTransport().tend_canaries()
-    assert waiting.get_job_ids() == [TEND_CANARIES]
+    (name,) = waiting.get_job_ids()
+    assert name.startswith(TEND_CANARIES)
     waiting.empty()
 
 
