@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Greatest, Least
 
 from tracking.models import Activity, Thread, ThreadCut, ThreadKey, ThreadStop
+from tracking.sync.token import without_tokens
 
 # "Re:", "AW: FW:", "RE[2]:" in the languages of the usual mail programs; what is left names the thread.
 _PREFIXES = re.compile(
@@ -24,8 +25,8 @@ _PREFIXES = re.compile(
 
 
 def thread_subject(subject: str) -> str:
-    """Return the subject without reply and forward prefixes, at most 400 characters."""
-    return _PREFIXES.sub("", subject).strip()[:400]
+    """Return the subject without reply and forward prefixes and tracking tokens, at most 400 characters."""
+    return _PREFIXES.sub("", without_tokens(subject)).strip()[:400]
 
 
 @dataclass(slots=True, eq=False)

@@ -16,7 +16,7 @@ from redis import RedisError
 from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent
 from security.models import User
-from tracking import actions
+from tracking import actions, tokens
 from tracking.models import OutgoingFile, OutgoingMail
 from tracking.outgoing import due
 from tracking.outgoing.steps import DRAFT_CHANGED
@@ -44,7 +44,10 @@ def send(mail: OutgoingMail, *, by: User, now: datetime) -> None:
     with transaction.atomic():
         row = _locked(mail, by, _State.DRAFT)
         row.stamp = f"mail-{uuid4().hex}"
-        row.message_id = f"<{uuid4().hex}@{row.mailbox.address.rpartition('@')[2]}>"
+        named, domain = tokens.Named(tokens.Kind.OUTGOING, row.pk), row.mailbox.address.rpartition("@")[2]
+        row.message_id = tokens.marks(
+            row.mailbox.sync_profile, named, subject="", domain=domain, unique=uuid4().hex
+        ).message_id
         _wait(row, by, now)
     _have_sent(row.mailbox, by)
 

@@ -34,6 +34,7 @@ from tracking.models import Activity, ItemDecision
 from tracking.models import OutgoingMail as Row
 from tracking.outgoing import copies, due
 from tracking.outgoing.steps import Asked, Seen, Send, Step, Stop, choose
+from tracking.sync import token
 
 Clock = Callable[[], datetime]
 _State = Row.State
@@ -159,9 +160,11 @@ class Session:
         except FileNotFoundError:
             return None
         answered = _answered(mail.answers)
+        carried = token.in_message_id(mail.message_id)
         return OutgoingMail(
             message_id=mail.message_id,
-            subject=mail.subject,
+            subject=token.with_token(mail.subject, carried if self.mailbox.sync_profile.token_in_subject else ""),
+            token=carried,
             to=_addresses(mail.to),
             cc=_addresses(mail.cc),
             bcc=_addresses(mail.bcc),

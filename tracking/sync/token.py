@@ -99,6 +99,12 @@ def message_id(token: str, unique: str, domain: str) -> str:
     return f"<crm.{token}.{unique}@{domain}>" if token else f"<{unique}@{domain}>"
 
 
+def in_message_id(text: str) -> str:
+    """Return what may be a token in a Message-ID, in lower case; "" where there is none."""
+    found = _IN_ID.match(text.strip())
+    return found[1].lower() if found else ""
+
+
 def with_token(subject: str, token: str) -> str:
     """Return the subject with the token in brackets at its end, as people see it; one that stands there is replaced."""
     bare = without_tokens(subject)
@@ -124,8 +130,8 @@ def _carried(envelope: Envelope, *, subject: bool) -> Iterator[str]:
         yield header
     references = envelope.references[-KEPT_REFERENCES:]
     for text in (envelope.in_reply_to, *reversed(references)):
-        if found := _IN_ID.match(text.strip()):
-            yield found[1].lower()
+        if found := in_message_id(text):
+            yield found
     if subject:
         for number, found in enumerate(_BRACKETED.finditer(envelope.subject)):
             if number == _IN_SUBJECT:
