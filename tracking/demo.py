@@ -17,7 +17,7 @@ from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track, Unknown
 from security import egress, privileges
 from security.models import User
-from tracking import category, channels, tracked_folders
+from tracking import category, channels, demo_policy, tracked_folders
 from tracking.linked import channel
 from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, OutgoingMail, Task, TrackedFolder
 from tracking.models.category import TRACKED_NAME
@@ -59,6 +59,7 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
         Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
     _records(users)
     _planned(users["marta"], now)
+    demo_policy.make(profile, users["marta"], now)
     _written(users, now)
     _by_hand(users["joan"], now)
     return [

@@ -51,6 +51,7 @@ def prune(now: datetime) -> int:
             Alert.objects.filter(resolved_at__lt=now - RUNS_KEPT),
             Reconciliation.objects.filter(begun_at__lt=now - RUNS_KEPT),
             CanaryRound.objects.filter(cleaned_at__lt=now - ROUNDS_KEPT),
+            DryRun.objects.filter(expires_at__lt=now),
         )
     )
 

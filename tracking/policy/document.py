@@ -45,7 +45,8 @@ def in_force(subject: Subject) -> Document:
     for row in rows:
         chosen.setdefault(row.kind, {})[row.field] = row.direction
     return {
-        "settings": {name: getattr(subject, name) for name in SETTINGS},
+        # As the database has it: the object at hand may be from before somebody else's change, or from before our own.
+        "settings": dict(SyncProfile.objects.values(*SETTINGS).get(pk=subject.pk)),
         "filters": _filters(SyncFilter.objects.filter(sync_profile=subject)),
         "directions": chosen,
     }

@@ -5,8 +5,13 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisGone
 
 from mailboxes.models import Mailbox, SyncProfile
+from mailboxes.provider.entries import EntryKind
+from tests.scene import make_person
+from tracking.dryrun import rows as dry_runs
+from tracking.linked import links
 from tracking.models import (
     Contact,
     DryRun,
@@ -28,7 +33,9 @@ SETTINGS = {
 
 
 @pytest.fixture
-def scene(organisation):
+def scene(organisation, db):
+    for model in (PolicyDraft, PolicyChange, SyncFilter):
+        model.objects.all().delete()
     return organisation.copy()
 
 
@@ -305,9 +312,8 @@ def test_s16_an_owners_filter_beside_a_system_filter(client, scene, profile):
     Contact.objects.create(last_name="Inactive", department="Sales", active=False, owner=anna)
     Contact.objects.create(last_name="Elsewhere", department="Works", owner=anna)
     SyncFilter.objects.filter(mailbox=box).exclude(pk=mine.pk).delete()
-    from_links = __import__("tracking.linked.links", fromlist=["flowing_records"])
-    flowing = from_links.flowing_records(Mailbox.objects.get(pk=box.pk), from_links.EntryKind.CONTACT, timezone.now())
-    assert list(flowing.records) == [both]
+    flow = links.flowing_records(Mailbox.objects.get(pk=box.pk), EntryKind.CONTACT, timezone.now())
+    assert list(flow.records) == [both]
 
 
 def test_directions_are_a_grid_in_which_fixed_ones_say_why(admin, profile):
@@ -353,8 +359,7 @@ def test_trying_says_first_what_would_be_read_and_can_do_without(admin, scene, p
 
 
 def test_who_may_not_see_mail_and_mailboxes_sees_counts_alone(client, scene, profile):
-    from_scene = __import__("tests.scene", fromlist=["make_person"])
-    manager = from_scene.make_person("marti", "Marti", "Roig", "security.manage_policy")
+    manager = make_person("marti", "Marti", "Roig", "security.manage_policy")
     Mailbox.objects.exclude(pk=scene.box.pk).update(intent="off")
     client.force_login(manager)
     draft = begun(client, profile)
@@ -404,3 +409,128 @@ def test_a_draft_can_be_thrown_away_and_one_that_changes_nothing_is_not_publishe
     assert admin.post(at(draft, "discard_draft")).status_code == 302
     assert not PolicyDraft.objects.exists()
     assert in_force(SyncProfile.objects.get(pk=profile.pk)) == before
+
+
+def test_lists_name_profiles_with_what_concerns_their_reader(client, scene, profile):
+    client.force_login(scene.person("anna"))
+    page = text(client.get(reverse("sync_profiles")))
+    assert "Everybody" in page
+    assert "Drafts" not in page
+    client.force_login(scene.person("cleo"))
+    assert "No sync profile concerns you" in text(client.get(reverse("sync_profiles")))
+
+
+def test_a_dry_run_that_waits_or_failed_says_so_and_a_queue_that_is_gone_begins_none(
+    admin, scene, profile, monkeypatch
+):
+    draft = begun(admin, profile)
+    admin.post(at(draft), {**SETTINGS, "revision": 1})
+    answer = admin.post(at(draft, "try_draft"), {"days": "7", "read": "1"})
+    run = DryRun.objects.get()
+    assert answer["Location"] == reverse("dry_run", args=[run.pk])
+    page = text(admin.get(reverse("dry_run", args=[run.pk])))
+    assert "Waiting for a worker" in page
+    assert 'hx-trigger="every 2s"' in page
+    DryRun.objects.update(state="failed")
+    assert "ended with an error" in text(admin.get(reverse("dry_run", args=[run.pk])))
+
+    def gone(_name):
+        raise RedisGone
+
+    monkeypatch.setattr(dry_runs, "queue", gone)
+    answer = admin.post(at(draft, "try_draft"), {"days": "7", "read": "1"}, follow=True)
+    assert "The queue does not answer" in text(answer)
+    assert DryRun.objects.count() == 1
+
+
+def test_a_result_names_mailboxes_that_could_not_be_read_and_records_by_name(admin, scene, profile):
+    pau = Contact.objects.get(last_name="Riera")
+    draft = begun(admin, profile)
+    now = timezone.now()
+    run = DryRun.objects.create(
+        draft=draft, revision=7, proposed=draft.proposed, days=3, state="done", asked_by=scene.person("fina"), asked_at=now,
+        expires_at=now + timedelta(days=1),
+        result={
+            "counts": [[scene.box.pk, "contact", "to_crm", "", "", 60], [scene.box.pk, "mail", "add", "no_record", "from_record", 1]],
+            "items": [
+                [scene.box.pk, "contact", "to_crm", pau.pk, "", "", ["notes", "job_title"]],
+                [scene.box.pk, "contact", "to_crm", 10**6, "", "", ["notes"]],
+                [scene.box.pk, "mail", "add", ItemDecision.objects.filter(outcome="refused")[0].pk, "no_record", "from_record", []],
+            ],
+            "read": 2, "not_read": 1, "errors": {str(scene.box.pk): "unreachable", "999999": "unreachable"},
+        },
+    )  # fmt: skip
+    page = text(admin.get(reverse("dry_run", args=[run.pk])))
+    assert "Pau Riera" in page
+    assert "notes, job title" in page
+    assert "not for you to see" in page
+    assert "refused: nothing of it is kept" in page
+    assert "Tracked, because its sender is a record." in page
+    assert "and 58 more" in page
+    assert "of an older state of it" in page
+    assert f"{scene.box.address} (2)" in page
+
+
+def test_who_sees_a_profile_and_may_not_manage_it_changes_nothing(client, scene, profile):
+    client.force_login(scene.person("dora"))
+    change = PolicyChange.objects.create(
+        sync_profile=profile,
+        before=in_force(profile),
+        after=in_force(profile),
+        published_by="x",
+        published_at=timezone.now(),
+    )
+    assert "Take back" not in text(client.get(reverse("policy_change", args=[change.pk])))
+    assert client.post(reverse("revert_change", args=[change.pk])).status_code == 403
+    assert client.post(reverse("begin_draft", args=[profile.pk])).status_code == 403
+    assert client.get(reverse("policy_change", args=[change.pk + 9])).status_code == 404
+
+
+def test_templates_that_an_owners_example_stands_against_are_left_and_said(admin, scene, profile):
+    pau = Contact.objects.get(last_name="Riera")
+    SyncFilter.objects.create(
+        scope="template", sync_profile=profile, kind="contact", name="Mine",
+        conditions={"parts": [{"column": "last_name", "operator": "is", "value": "Nobody"}]},
+    )  # fmt: skip
+    mine = SyncFilter.objects.create(
+        scope="owner", mailbox=scene.box, kind="contact", name="Mine", conditions={"parts": []},
+        examples=[{"record": pau.pk, "must": True}],
+    )  # fmt: skip
+    answer = admin.post(reverse("apply_templates", args=[profile.pk]), {"mailbox": [str(scene.box.pk)]}, follow=True)
+    assert f"an example of the owner’s would fail: {scene.box.address}" in text(answer)
+    mine.refresh_from_db()
+    assert mine.conditions == {"parts": []}
+    assert not PolicyDraft.objects.exists()
+
+
+def test_examples_change_sides_and_are_forgotten(admin, profile):
+    pau = Contact.objects.get(last_name="Riera")
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    one = row("0", "last_name", "is", "Riera")
+    page = text(admin.post(address, form(draft, one, example=f"{pau.pk}:1", do=f"mustnot:{pau.pk}")))
+    assert f'value="{pau.pk}:0"' in page
+    page = text(admin.post(address, form(draft, one, example=f"{pau.pk}:1", do=f"forget:{pau.pk}")))
+    assert 'name="example"' not in page
+    page = text(admin.post(address, form(draft, one, do="find", find="nobody of that name")))
+    assert "No record that you may see has these words." in page
+
+
+def test_deleting_a_filter_of_an_outdated_draft_is_told(admin, profile):
+    draft = begun(admin, profile)
+    address = at(draft, "draft_filter", "new") + "?scope=system&kind=contact"
+    admin.post(address, form(draft, row("0", "last_name", "is", "x"), do="save"))
+    draft.refresh_from_db()
+    key = next(iter(draft.proposed["filters"]))
+    answer = admin.post(at(draft, "draft_filter", key), {"revision": 1, "do": "delete"}, follow=True)
+    assert "saved this draft meanwhile" in text(answer)
+    assert key in PolicyDraft.objects.get().proposed["filters"]
+    answer = admin.post(at(draft, "take_over_draft"), {"revision": "x"}, follow=True)
+    assert "Somebody saved the draft after you opened this page" in text(answer)
+
+
+def test_only_its_owner_changes_own_filters(client, scene):
+    client.force_login(scene.person("fina"))
+    assert client.post(reverse("begin_own_draft", args=[scene.box.pk])).status_code == 403
+    client.force_login(scene.person("bruno"))
+    assert client.post(reverse("begin_own_draft", args=[scene.box.pk])).status_code == 404
