@@ -12,6 +12,7 @@ from mailboxes.provider.entries import TOLD, Entry, EntryKind, Marks
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.writing import WholeProvider
 from security.access import visible
+from tracking.category import names_of, row_of
 from tracking.dryrun.outcomes import Fate, Item, Moves, of_pair
 from tracking.dryrun.policies import Policy
 from tracking.filter_queries import MODELS, Flow, flowing
@@ -21,6 +22,7 @@ from tracking.linked.records import is_past
 from tracking.linked.session import MAY_RETURN, TOOK_ENTRY_ALONG
 from tracking.models import ItemLink
 from tracking.models.record import Owned
+from tracking.sync.marking import Names
 from tracking.sync.merge import Side
 
 _SEEN: Final = ("record_id", "item_id", "born_in", "gone_at", "unlinked_at", "reason")
@@ -90,19 +92,22 @@ def moves(
 ) -> list[Item]:
     """Return what comparing these pairs anew would write otherwise than now: which fields, in which direction."""
     owner = before.mailbox.owner
+    names = names_of(row_of(before.mailbox))
     compared = {policy: _pairs(each, kind, provider, beat) for policy, each in ((0, before), (1, after))}
     found: list[Item] = []
     for start in range(0, len(linked), AT_ONCE):
         part = linked[start : start + AT_ONCE]
         records = links.records_by_id(kind, (link.record_id for link in part), owner)
-        for link, entry in _read([link for link in part if link.record_id in records], provider, beat):
+        for link, entry in _read([link for link in part if link.record_id in records], provider, beat, names):
             record = records[link.record_id]
             old, new = (_moves(compared[which], link, record, entry) for which in (0, 1))
             found += of_pair(before.mailbox.pk, kind.value, record.pk, old, new)
     return found
 
 
-def _read(part: Sequence[ItemLink], provider: Reading, beat: Callable[[], None]) -> list[tuple[ItemLink, Entry]]:
+def _read(
+    part: Sequence[ItemLink], provider: Reading, beat: Callable[[], None], names: Names
+) -> list[tuple[ItemLink, Entry]]:
     """Return the entries of the links that may be read: not what its owner made private meanwhile."""
     if not part:
         return []
@@ -111,7 +116,7 @@ def _read(part: Sequence[ItemLink], provider: Reading, beat: Callable[[], None])
     shared = [
         link
         for link, found in zip(part, marks, strict=True)
-        if isinstance(found, Marks) and not not_shared(link, found)
+        if isinstance(found, Marks) and not not_shared(link, found, names)
     ]
     if not shared:
         return []
