@@ -130,8 +130,8 @@ def _carried(envelope: Envelope, *, subject: bool) -> Iterator[str]:
         yield header
     references = envelope.references[-KEPT_REFERENCES:]
     for text in (envelope.in_reply_to, *reversed(references)):
-        if found := in_message_id(text):
-            yield found
+        if in_id := in_message_id(text):
+            yield in_id
     if subject:
         for number, found in enumerate(_BRACKETED.finditer(envelope.subject)):
             if number == _IN_SUBJECT:
