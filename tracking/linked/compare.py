@@ -4,7 +4,7 @@ The one idea: the mailbox is written first and the database last. Dying in betwe
 what the record says, and that is agreement.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ from security.models import User
 from tracking.apply import keep_lease
 from tracking.linked import links, meetings
 from tracking.linked.records import rights_of, take, takeable, values_of
-from tracking.models import Appointment, ItemLink
+from tracking.models import Appointment, ItemLink, Task
 from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
@@ -31,6 +31,8 @@ CATEGORY: Final = TRACKED_NAME
 _USUAL: Final = Names(CATEGORY)
 # Stands in `ItemLink.withheld` for all fields of an entry that the server refused to take.
 WHOLE: Final = "*"
+# Per cent of a task that is completed.
+_ALL_DONE: Final = 100
 # Entries read in one request, which a slow server must not make outlast the lease.
 AT_ONCE = 50
 # Times that an entry is read again because somebody changed it while it was being compared.
@@ -56,6 +58,18 @@ def not_shared(link: ItemLink, marks: Marks, category: Marking = _USUAL) -> str:
     if marks.sensitivity == "Private":
         return "made_private"
     return "untracked" if link.born_in == Side.EXCHANGE and not category.keeps(marks.categories) else ""
+
+
+def _contradicts(values: Mapping[Field, Value]) -> bool:
+    """Tell whether status, percent and day of completion of a task do not agree: then the server changes some of them."""
+    if Field.PERCENT not in values:
+        return False
+    percent = values[Field.PERCENT] or 0
+    done = {
+        values.get(Field.STATUS) == Task.Status.COMPLETED, percent == _ALL_DONE, bool(values.get(Field.COMPLETED)),
+    }  # fmt: skip
+    begun = values.get(Field.STATUS) != Task.Status.NOT_STARTED
+    return len(done) > 1 or (bool(percent) and not begun)
 
 
 @dataclass(slots=True)
@@ -161,6 +175,9 @@ class Pairs:
             self.beat()
             marks = self.provider.update_entry(marks.item_id, marks.change_key, self.kind, changes, stamp=link.stamp)
             self.count.written += 1
+            if _contradicts({**entry.values, **changes}):
+                # Under its old change key what the server made of it is compared once more.
+                marks = replace(marks, change_key="")
         else:
             marks = self.mark(link, entry)
         with transaction.atomic():
@@ -228,6 +245,8 @@ class Pairs:
             self.beat()
             marks = self.provider.create_entry(folder_id, self.kind, values, stamp=link.stamp)
             self.count.written += 1
+            if _contradicts(values):
+                marks = replace(marks, change_key="")
         else:
             entry = self.read([found])[0]
             if isinstance(entry, ItemUnreadable):

@@ -216,7 +216,8 @@ class Session:
     def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
         """Decide on an entry that carries the stamp of a link: it is that link's own, come back, or a copy."""
         ours = link.mailbox_id == self.mailbox.pk and link.kind == self.kind
-        if not ours or (link.unlinked_at is None and link.item_id and link.gone_at is None):
+        active = link.unlinked_at is None and link.item_id and link.gone_at is None
+        if not ours or active or self._is_elsewhere(link, marks):
             # From now on the stamp among the deleted items may be that of a copy.
             ItemLink.objects.filter(pk=link.pk, mailbox=self.mailbox).update(copied=True)
             return [_refuse(marks, Reason.COPY_OF_LINKED)]
@@ -230,6 +231,13 @@ class Session:
         links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
         compare.append(link)
         return []
+
+    def _is_elsewhere(self, link: ItemLink, marks: Marks) -> bool:
+        """Tell whether the entry of a link that ended lies where it was, so that this one is a copy and not it, moved."""
+        if link.unlinked_at is None or link.item_id in ("", marks.item_id):
+            return False
+        self.beat()
+        return not isinstance(self.provider.marks([link.item_id])[0], ItemGone)
 
     def _taken_up(self, link: ItemLink) -> bool:
         """Take up a link whose entry its owner brought back or marked again; a record that went with it comes back, too."""

@@ -516,3 +516,51 @@ def test_a_right_that_is_given_takes_effect_with_the_next_run(at):
     assert desk.sync().linked == 0
     desk.owner.user_permissions.add(Permission.objects.get(codename="read_all_records"))
     assert desk.sync().linked == 1
+
+
+def test_what_the_server_makes_of_a_task_that_is_begun_again_reaches_its_record(at):
+    desk = at(TASK)
+    desk.entry({Field.SUBJECT: "Call", Field.STATUS: "Completed"}, categories=(CATEGORY,))
+    desk.sync()
+    task = Task.objects.get()
+    assert (task.status, task.percent_complete, task.completed_on) == ("Completed", 100, desk.now.date())
+    desk.now += timedelta(minutes=1)
+    task.status = "InProgress"
+    task.save()
+    desk.sync()
+    task.refresh_from_db()
+    (entry,) = desk.there()
+    assert (entry.values[Field.PERCENT], entry.values[Field.COMPLETED]) == (0, None)
+    assert (task.status, task.percent_complete, task.completed_on) == ("InProgress", 0, None)
+    again = desk.sync()
+    assert (again.written, again.taken) == (0, 0)
+
+
+def test_a_task_whose_record_contradicts_itself_says_what_the_server_made_of_it(at):
+    desk = at(TASK)
+    desk.record(subject="Call", status="InProgress", percent_complete=100)
+    desk.sync()
+    (entry,) = desk.there()
+    task = Task.objects.get()
+    assert (task.status, task.percent_complete) == (entry.values[Field.STATUS], entry.values[Field.PERCENT])
+
+
+def test_a_copy_of_an_entry_that_was_untracked_is_a_copy_still(at):
+    desk = at(TASK)
+    item = desk.entry({Field.SUBJECT: "Call"}, categories=(CATEGORY,))
+    desk.sync()
+    desk.server.change_entry(item, {}, categories=())
+    desk.sync()
+    copy = desk.server.copy(item, desk.mailbox.address, "tasks")
+    desk.server.change_entry(copy, {}, categories=(CATEGORY,))
+    desk.sync()
+    assert desk.link().reason == "untracked"
+    desk.server.change_entry(item, {}, categories=(CATEGORY,))
+    desk.sync()
+    assert (desk.link().unlinked_at, desk.link().item_id, desk.link().copied) == (None, item, True)
+    # The copy in the bin says nothing of the entry, which vanishes.
+    desk.server.bin_entry(copy, telling=False)
+    desk.server.remove(item)
+    desk.sync()
+    desk.sync(later=timedelta(minutes=15))
+    assert Task.objects.get().deleted_at is None
