@@ -1,10 +1,11 @@
 """Splitting threads: what a person has put apart is never put together again but by a person (complaint 14)."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +153,44 @@ def test_what_comes_of_a_stopped_thread_is_stopped(office):
     report = office.sync(anna)
     assert (report.tracked, dict(report.refused)) == (1, {"thread_stopped": 1})
     assert thread_of(6) == new.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_who_splits_and_joins_while_mail_arrives_loses_nothing():
+    office = Office()
+    anna = office.mailbox("anna")
+    chain(office, anna, 6)
+
+    def arriving():
+        try:
+            for n in range(7, 22):
+                deliver(office, anna, n, answers=tuple(range(n - 1, 0, -2)))
+                office.sync(anna)
+        finally:
+            connection.close()
+
+    def arranging():
+        try:
+            for _ in range(4):
+                new = split_off(office, 3, 4)
+                old = Thread.objects.get(pk=thread_of(1))
+                splits.join(new, old, by="anna", why="", now=office.now)
+            return split_off(office, 3, 4).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        mail, apart = pool.submit(arriving), pool.submit(arranging)
+        mail.result()
+        new = apart.result()
+    assert Activity.objects.count() == 21
+    assert {thread_of(3), thread_of(4)} == {new}
+    assert thread_of(1) != new
+    keys = dict(ThreadKey.objects.values_list("key", "thread_id"))
+    for activity in Activity.objects.all():
+        assert keys[activity.message_key] == activity.thread_id
+    for thread in Thread.objects.all():
+        assert thread.messages == thread.activities.count()
 
 
 class Desk:
