@@ -7,12 +7,12 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from mailboxes.models import Alert, Mailbox
+from mailboxes.models import Alert, Mailbox, ServerProfile
 from mailboxes.provider.errors import Unavailable
 from mailboxes.provider.ews.client import POOL
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
-from mailboxes.states import Intent
+from mailboxes.states import Intent, State
 from security.commands import Failed, WrongUse
 from security.models import User
 from tests.proofs.exchange import Exchange
@@ -130,12 +130,9 @@ def test_what_never_comes_is_given_up_cleaned_away_and_told_until_a_round_succee
     tend(canary)
     exchange.sync(canary.mailbox)
     aged(canary, hours=4)
-    Mailbox.objects.filter(pk=canary.mailbox_id).update(intent=Intent.PAUSED)
     tend(canary)
-    lost = list(canary.rounds.all())
+    lost = list(canary.rounds.filter(ended_at__isnull=False))
     assert all(row.lost and row.cleaned_at for row in lost if row.kind != "mail" or not row.in_at)
-    Mailbox.objects.filter(pk=canary.mailbox_id).update(intent=Intent.ON)
-    tend(canary)
     assert Alert.objects.filter(code="canary_late", resolved_at=None).exists()
     assert canary.rounds.count() == 8
     whole_round(exchange, canary)
@@ -185,6 +182,46 @@ def test_a_server_that_fails_meanwhile_costs_a_minute_and_nothing_else(exchange,
     assert not canary.rounds.filter(changed_at__isnull=False).exists()
     whole_round(exchange, canary)
     assert not canary.rounds.filter(lost=True).exists()
+
+
+@pytest.mark.parametrize("why", ["off", "refused", "held back", "server stopped", "server held back"])
+def test_a_server_that_no_run_would_ask_is_not_asked_by_the_canary_either(exchange, canary, monkeypatch, why):
+    tend(canary)
+    exchange.sync(canary.mailbox)
+    later = timezone.now() + timedelta(hours=1)
+    mailboxes, servers = Mailbox.objects.filter(pk=canary.mailbox_id), ServerProfile.objects.all()
+    match why:
+        case "off":
+            mailboxes.update(intent=Intent.OFF)
+        case "refused":
+            mailboxes.update(state=State.SIGN_IN_FAILED)
+        case "held back":
+            mailboxes.update(not_before=later)
+        case "server stopped":
+            servers.update(stopped_at=timezone.now(), stopped_code="auth_rejected")
+        case "server held back":
+            servers.update(not_before=later)
+    asked = []
+    monkeypatch.setattr(tending, "beside", lambda *_args, **_rest: asked.append(1))
+    tend(canary)
+    assert asked == []
+
+
+def test_of_two_looks_at_once_one_plants(exchange, canary):
+    tending._plant(canary, timezone.now())
+    tending._plant(canary, timezone.now())
+    assert canary.rounds.count() == 4
+
+
+def test_what_was_made_before_a_crash_is_not_there_without_its_row(exchange, canary, monkeypatch):
+    def dies(**_values):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CanaryRound.objects, "create", dies)
+    with pytest.raises(KeyboardInterrupt):
+        tend(canary)
+    assert not OutgoingMail.objects.exists()
+    assert not canary.rounds.exists()
 
 
 def test_rounds_are_kept_for_two_weeks(exchange, canary):

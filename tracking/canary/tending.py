@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from mailboxes.promise import bound_seconds
 from mailboxes.provider.errors import ProviderError
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
-from mailboxes.states import Intent, Track
+from mailboxes.states import WAITS_FOR_PERSON, Intent, Track
 from tracking.canary import planting
 from tracking.foreground import beside
 from tracking.linked import channel
@@ -82,17 +83,34 @@ def tend_one(canary: Canary, clock: Clock) -> None:
         elif now - row.planted_at > _GIVE_UP:
             row.ended_at, row.lost = now, True
         row.save()
-    _do_what_is_due(canary, clock)
-    if not canary.active or mailbox.intent != Intent.ON:
-        return
-    latest = canary.rounds.order_by("-planted_at").values_list("planted_at", flat=True).first()
-    if latest is None or (
-        now - latest >= timedelta(minutes=canary.every_minutes) and not canary.rounds.filter(ended_at=None).exists()
-    ):
+    if _may_be_asked(mailbox, now):
+        _do_what_is_due(canary, clock)
+    if canary.active and mailbox.intent == Intent.ON:
+        _plant(canary, now)
+        _tell(canary, now)
+
+
+def _may_be_asked(mailbox: Mailbox, now: datetime) -> bool:
+    """Tell whether a run of the mailbox would ask its server: what is switched off or refused is left alone here, too."""
+    server = mailbox.server
+    held = any(at is not None and at > now for at in (mailbox.not_before, server.not_before))
+    stopped = server.stopped_at is not None and not mailbox.username
+    return mailbox.intent == Intent.ON and mailbox.state not in WAITS_FOR_PERSON and not held and not stopped
+
+
+def _plant(canary: Canary, now: datetime) -> None:
+    """Plant the next round when its time has come and the last one is over. Items and rows are made together, or not."""
+    with transaction.atomic():
+        # Two looks at once: the second waits here, and then finds what the first has planted.
+        Canary.objects.select_for_update().get(pk=canary.pk)
+        latest = canary.rounds.order_by("-planted_at").values_list("planted_at", flat=True).first()
+        if latest is not None and (
+            now - latest < timedelta(minutes=canary.every_minutes) or canary.rounds.filter(ended_at=None).exists()
+        ):
+            return
         for kind in CanaryRound.Kind:
-            mark, object_id = planting.plant(mailbox, kind, now)
+            mark, object_id = planting.plant(canary.mailbox, kind, now)
             CanaryRound.objects.create(canary=canary, kind=kind, mark=mark, object_id=object_id, planted_at=now)
-    _tell(canary, now)
 
 
 def _do_what_is_due(canary: Canary, clock: Clock) -> None:
