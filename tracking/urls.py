@@ -2,7 +2,17 @@
 
 from django.urls import include, path
 
-from tracking import views_linked, views_mailbox, views_options, views_outgoing, views_quarantine, views_records, views_repair, views_threads, views_tracked_folders
+from tracking import (
+    views_linked,
+    views_mailbox,
+    views_options,
+    views_outgoing,
+    views_quarantine,
+    views_records,
+    views_repair,
+    views_threads,
+    views_tracked_folders,
+)
 
 urlpatterns = [
     path("", include("tracking.urls_people")),
@@ -27,8 +37,12 @@ urlpatterns = [
     path("mailboxes/<int:pk>/options/track/", views_options.save_track, name="save_track"),
     path("mailboxes/<int:pk>/options/category/", views_options.save_category, name="save_category"),
     path("mailboxes/<int:pk>/options/lock/", views_options.lock_track, name="lock_track"),
-    path("mailboxes/<int:pk>/tracked-folders/new/", views_tracked_folders.new_tracked_folder, name="new_tracked_folder"),
-    path("mailboxes/<int:pk>/tracked-folders/add/", views_tracked_folders.add_tracked_folder, name="add_tracked_folder"),
+    path(
+        "mailboxes/<int:pk>/tracked-folders/new/", views_tracked_folders.new_tracked_folder, name="new_tracked_folder"
+    ),
+    path(
+        "mailboxes/<int:pk>/tracked-folders/add/", views_tracked_folders.add_tracked_folder, name="add_tracked_folder"
+    ),
     path("mailboxes/<int:pk>/tracked-folders/<int:rule>/", views_tracked_folders.tracked_folder, name="tracked_folder"),
     path(
         "mailboxes/<int:pk>/tracked-folders/<int:rule>/change/",

@@ -77,7 +77,9 @@ MATRIX = [
     Page("export_failed", SEE_BOX, (BOX, FAILED)),
     Page("repair", SEE_BOX, (BOX,)),
     Page("backfill", SEE_BOX, (BOX,)),
-    Page("count_range", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="first=2026-03-01&last=2026-03-02"),
+    Page(
+        "count_range", "anna fina", (BOX,), answer=302, else_=0, method="post", asked="first=2026-03-01&last=2026-03-02"
+    ),
     Page("read_backfill", "anna fina", (BOX, RANGE), answer=302, else_=0, method="post"),
     Page("cancel_backfill", "anna fina", (BOX, RANGE), answer=302, else_=0, method="post"),
     Page("record_mail", "anna emil fina", ("contact", RECORD)),

@@ -61,9 +61,7 @@ def measure(options: Options, *, env: Mapping[str, str], folder: Path) -> dict[s
             bare.first_sync()
             uncounted = bare.cost(options.rounds)
             followed = bare.stage.followed() / options.mailboxes
-        with _server(
-            env, folder, worker, _addresses(options, "everything.example"), names=_TRACKED
-        ) as whole:
+        with _server(env, folder, worker, _addresses(options, "everything.example"), names=_TRACKED) as whole:
             whole.first_sync()
             whole.stage.switch_everything_on(_TRACKED)
             whole.stage.rounds(2)
