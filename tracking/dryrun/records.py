@@ -13,7 +13,6 @@ from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.writing import WholeProvider
 from security.access import visible
 from tracking.category import names_of, row_of
-from tracking.category import names_of, row_of
 from tracking.dryrun.outcomes import Fate, Item, Moves, of_pair
 from tracking.dryrun.policies import Policy
 from tracking.filter_queries import MODELS, Flow, flowing
@@ -23,7 +22,6 @@ from tracking.linked.records import is_past
 from tracking.linked.session import MAY_RETURN, TOOK_ENTRY_ALONG
 from tracking.models import ItemLink
 from tracking.models.record import Owned
-from tracking.sync.marking import Names
 from tracking.sync.marking import Names
 from tracking.sync.merge import Side
 
@@ -94,7 +92,6 @@ def moves(
 ) -> list[Item]:
     """Return what comparing these pairs anew would write otherwise than now: which fields, in which direction."""
     owner = before.mailbox.owner
-    names = names_of(row_of(before.mailbox))
     names = names_of(row_of(before.mailbox))
     compared = {policy: _pairs(each, kind, provider, beat) for policy, each in ((0, before), (1, after))}
     found: list[Item] = []
