@@ -22,7 +22,7 @@ def save(
     OSError when a file cannot be kept.
     """
     said = form.cleaned_data
-    stored = [(each, blobs.put(each.read())) for each in said["files"]]
+    stored = [(each, blobs.put(each.read())) for each in said["added"]]
     blobs.settle(digest for _each, digest in stored)
     with transaction.atomic():
         mail = _draft(form, author, now)
@@ -50,7 +50,7 @@ def _draft(form: MailForm, author: User, now: datetime) -> OutgoingMail:
     return mail
 
 
-def _facts(file: UploadedFile) -> dict[str, Any]:
+def _facts(file: "UploadedFile[bytes]") -> dict[str, Any]:
     # A name as the sender's machine writes it is not a path here.
     name = " ".join((file.name or "").replace("\\", "/").rpartition("/")[2].split())
     return {

@@ -88,7 +88,7 @@ class FilesField(forms.FileField):
 
     widget = _ManyFiles
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:  # type: ignore[override]  # several, not one
+    def clean(self, data: Any, initial: Any = None) -> "list[UploadedFile[bytes]]":
         """Return the files; raises ValidationError naming the first that cannot be taken."""
         return [super(FilesField, self).clean(each, initial) for each in (data or []) if each]
 
@@ -108,7 +108,7 @@ class MailForm(forms.Form):
         label=gettext_lazy("Message"), required=False, max_length=MOST_CHARACTERS, strip=False,
         widget=forms.Textarea(attrs={"rows": 12}),
     )  # fmt: skip
-    files = FilesField(label=gettext_lazy("Add files"), required=False)
+    added = FilesField(label=gettext_lazy("Add files"), required=False)
     remove = forms.ModelMultipleChoiceField(
         OutgoingFile.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -146,19 +146,19 @@ class MailForm(forms.Form):
             self.add_error("to", _("Say to whom it goes."))
         removed = list(found.get("remove") or [])
         kept = [each for each in self.mail.files.all() if each not in removed] if self.mail else []
-        self._check_files(kept, found.get("files") or [])
-        if self.sending and not (found.get("subject") or found.get("text", "").strip() or kept or found.get("files")):
+        self._check_files(kept, found.get("added") or [])
+        if self.sending and not (found.get("subject") or found.get("text", "").strip() or kept or found.get("added")):
             self.add_error("text", _("Write something: it has neither a subject nor a text."))
         return found
 
-    def _check_files(self, kept: Sequence[OutgoingFile], added: Sequence[UploadedFile]) -> None:
+    def _check_files(self, kept: Sequence[OutgoingFile], added: "Sequence[UploadedFile[bytes]]") -> None:
         if len(kept) + len(added) > MOST_FILES:
             text = ngettext("At most %(n)s file can go along.", "At most %(n)s files can go along.", MOST_FILES)
-            self.add_error("files", text % {"n": MOST_FILES})
+            self.add_error("added", text % {"n": MOST_FILES})
         size = sum(each.size for each in kept) + sum(each.size or 0 for each in added)
         if size > MOST_BYTES:
             self.add_error(
-                "files",
+                "added",
                 _("The files are too large together: %(size)s, at most %(most)s.")
                 % {"size": filesizeformat(size), "most": filesizeformat(MOST_BYTES)},
             )

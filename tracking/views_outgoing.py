@@ -71,7 +71,7 @@ def outgoing_mail(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         "files": mail.files.all(),
         "about": outgoing_pages.about_link(person, about),
-        "thread": visible(person, Activity).filter(pk=mail.activity_id).values_list("thread", flat=True).first(),
+        "thread": visible(person, Activity).filter(written_here=mail).values_list("thread", flat=True).first(),
     }
     return render(request, "tracking/outgoing_mail.html", context)
 
@@ -103,7 +103,7 @@ def save_mail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     except decisions.NotPossible:
         return _not_possible(request, mail)
     except OSError:
-        form.add_error("files", _("The files could not be kept: there is no room on the disk. Nothing was sent."))
+        form.add_error("added", _("The files could not be kept: there is no room on the disk. Nothing was sent."))
         return _form(request, person, form, beginning)
     if not sending:
         messages.success(request, _("The draft was saved."))

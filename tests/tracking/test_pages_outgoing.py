@@ -111,7 +111,7 @@ def test_nobody_writes_from_a_mailbox_of_somebody_else(client: Client, scene: sc
 
 def test_files_go_along_and_can_be_taken_off_again(client: Client, scene: scenes.Scene) -> None:
     files = [SimpleUploadedFile("..\\secret/offer.pdf", b"%PDF", "application/pdf"), SimpleUploadedFile("b.txt", b"b")]
-    answer = client.post("/outgoing/save/", fields(scene, files=files))
+    answer = client.post("/outgoing/save/", fields(scene, added=files))
     mail = newest()
     assert answer["Location"] == f"/outgoing/{mail.pk}/"
     assert [(each.name, each.content_type, each.size) for each in mail.files.all()] == [
@@ -129,12 +129,12 @@ def test_files_that_are_too_many_or_too_large_are_refused_before_they_are_kept(
     client: Client, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [SimpleUploadedFile(f"{n}.txt", b"x") for n in range(21)]
-    assert "At most 20 files can go along." in text_of(client.post("/outgoing/save/", fields(scene, files=many)))
+    assert "At most 20 files can go along." in text_of(client.post("/outgoing/save/", fields(scene, added=many)))
     monkeypatch.setattr(outgoing_forms, "MOST_BYTES", 10)
-    page = text_of(client.post("/outgoing/save/", fields(scene, files=[SimpleUploadedFile("a", b"x" * 11)])))
+    page = text_of(client.post("/outgoing/save/", fields(scene, added=[SimpleUploadedFile("a", b"x" * 11)])))
     assert "The files are too large together" in page
     assert "Choose the files again" in page
-    empty = text_of(client.post("/outgoing/save/", fields(scene, files=[SimpleUploadedFile("empty", b"")])))
+    empty = text_of(client.post("/outgoing/save/", fields(scene, added=[SimpleUploadedFile("empty", b"")])))
     assert "empty" in empty
 
 
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_sent(
 
     monkeypatch.setattr(blobs, "put", full)
     before = OutgoingMail.objects.count()
-    page = text_of(client.post("/outgoing/save/", fields(scene, files=[SimpleUploadedFile("a", b"x")], send="1")))
+    page = text_of(client.post("/outgoing/save/", fields(scene, added=[SimpleUploadedFile("a", b"x")], send="1")))
     assert "there is no room on the disk" in page
     assert OutgoingMail.objects.count() == before
 
