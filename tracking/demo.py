@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import Group, Permission
+from django.utils import timezone
 
 from mailboxes.adding import add_mailbox
+from mailboxes.claims import AlreadyRunning
 from mailboxes.connection import open_provider
 from mailboxes.models import Folder, Mailbox, ServerProfile, SyncProfile
 from mailboxes.sandbox.demo import cast
@@ -17,9 +19,22 @@ from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from mailboxes.states import Auth, Track, Unknown
 from security import egress, privileges
 from security.models import User
-from tracking import category, channels, demo_policy, tracked_folders
+from tracking import category, channels, demo_policy, foreground, stops, tracked_folders
 from tracking.linked import channel
-from tracking.models import Account, Appointment, Attendance, Case, Contact, Lead, Opportunity, OutgoingMail, Task, TrackedFolder
+from tracking.models import (
+    Account,
+    Appointment,
+    Attendance,
+    Case,
+    Contact,
+    Lead,
+    Opportunity,
+    OutgoingMail,
+    Task,
+    Thread,
+    ThreadStop,
+    TrackedFolder,
+)
 from tracking.models.category import TRACKED_NAME
 from tracking.outgoing import decisions
 
@@ -27,6 +42,8 @@ SERVER = "Sandbox Exchange"
 PROFILE = "Turia Instruments"
 # Colleagues see each other's customers: their mail is matched against all of them.
 MEMBERS = "Members"
+# How long the demo waits for a mailbox that is being read already.
+_PATIENCE_S = 5.0
 # A folder that one of them keeps for a customer's mail, and whose mail it is.
 TRACKED_FOLDER, TRACKED_ACCOUNT = "Nordwerk", "Nordwerk Wasser"
 
@@ -58,6 +75,8 @@ def make(*, url: str, service_password: str, password: str, now: datetime) -> li
         )
         Mailbox.objects.filter(pk=mailbox.pk).update(sync_profile=profile)
     _records(users)
+    # Before anything asks for a run: it reads her mailbox itself.
+    _stopped(users["marta"], now)
     _planned(users["marta"], now)
     demo_policy.make(profile, users["marta"], now)
     _written(users, now)
@@ -156,7 +175,10 @@ def _written(users: dict[str, User], now: datetime) -> None:
         return
     customer = next(person for person in cast.people if person.kind == "contact")
     texts = {
-        "marta": ("The offer you asked for", "Good day,\n\nthe offer for the flow meters is ready; may I call you tomorrow?"),
+        "marta": (
+            "The offer you asked for",
+            "Good day,\n\nthe offer for the flow meters is ready; may I call you tomorrow?",
+        ),
         "joan": ("Date of the visit", "Good day,\n\nis Thursday at nine all right for you?"),
     }
     for username, (subject, text) in texts.items():
@@ -194,3 +216,23 @@ def _planned(owner: User, now: datetime) -> None:
         importance="High", description="About the delivery in two parts.",
     )  # fmt: skip
     channel.switch(mailbox, on=True, by="demo", now=now)
+
+
+def _stopped(owner: User, now: datetime) -> None:
+    """Stop one thread of a person whose mailbox is read to the end for it, unless any thread was stopped before."""
+    mailbox = (
+        Mailbox.objects.filter(owner=owner).select_related("server", "sync_profile", "owner").order_by("pk").first()
+    )
+    if mailbox is None or ThreadStop.objects.exists():
+        return
+    if not mailbox.first_sync_done:
+        try:
+            foreground.sync_now(mailbox, clock=timezone.now, wait_s=_PATIENCE_S)
+        except AlreadyRunning:
+            # Its workers are at it: the next time the demo is made there are threads to choose from.
+            return
+    thread = (
+        Thread.objects.filter(activities__owner=owner, messages__gte=2).distinct().order_by("-last_at", "-pk").first()
+    )
+    if thread is not None:
+        stops.stop(thread, mailbox=mailbox, by=owner.username, why="They went with somebody else.", now=now)

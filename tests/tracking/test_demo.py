@@ -20,9 +20,12 @@ from tracking.models import (
     Lead,
     Opportunity,
     OutgoingMail,
+    Participant,
     Task,
+    ThreadStop,
     TrackedFolder,
     TrackingCategory,
+    UnknownSender,
 )
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _var(tmp_path, settings):
     settings.VAR = tmp_path / "var"
+    settings.BLOB_ROOT = tmp_path / "blobs"
 
 
 def make(url):
@@ -73,6 +77,11 @@ def test_the_demo_is_made_once_with_people_mailboxes_and_records():
     assert in_step.owner.username == "marta"
     assert Task.objects.filter(owner=in_step.owner).count() == 2
     assert Appointment.objects.get(owner=in_step.owner).attendees.get().role == "required"
+    # Two addresses in her mail belong to two records each, somebody is unknown, and one thread is stopped, once.
+    ambiguous = Participant.objects.filter(ambiguous=True, activity__owner=in_step.owner)
+    assert len(set(ambiguous.values_list("email", flat=True))) == 2
+    assert UnknownSender.objects.filter(mailbox=in_step, state="open").exists()
+    assert ThreadStop.objects.get().mailbox == in_step
     # Joan keeps a folder for a customer: it is tracked, once, and so is what he gives the category.
     rule = TrackedFolder.objects.get()
     assert (rule.mailbox.owner.username, rule.folder.name, rule.regarding_kind) == ("joan", "Nordwerk", "account")
