@@ -12,7 +12,7 @@ from django.db.models import F
 
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
-from tracking.models import ItemLink, PolicyChange, PolicyDraft, SyncFilter
+from tracking.models import PolicyChange, PolicyDraft, SyncFilter
 from tracking.policy.document import (
     SCHEDULE,
     Document,
@@ -130,11 +130,8 @@ def _have_looked_at(subject: Subject, before: Document, after: Document, now: da
     if isinstance(subject, Mailbox):
         Mailbox.objects.filter(pk=subject.pk).update(due_at=now, full_pass_at=None)
         return
-    turned = [kind for kind in EntryKind if chosen_directions(before, kind) != chosen_directions(after, kind)]
-    # A pair is compared when one side changed; here what may flow did.
-    ItemLink.objects.filter(mailbox__sync_profile=subject, kind__in=turned, unlinked_at=None).update(
-        record_seen_at=None
-    )
+    # Pairs are compared anew by themselves once what may flow is different (`LinkState.rules`).
+    turned = any(chosen_directions(before, kind) != chosen_directions(after, kind) for kind in EntryKind)
     if turned or _of_system(before) != _of_system(after):
         # Not due at once: all mailboxes of a large profile would be, and each is within its usual interval.
         Mailbox.objects.filter(sync_profile=subject).update(full_pass_at=None)
