@@ -8,7 +8,7 @@ import pytest
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.states import Track
 from tests.tracking.office import Office
-from tracking import tokens, why
+from tracking import pipeline, tokens, why
 from tracking.models import Activity, ItemDecision, OutgoingMail, Thread
 from tracking.tokens import Kind, Named
 
@@ -248,3 +248,28 @@ def test_a_match_obeys_what_a_mailbox_tracks(office: Office) -> None:
     Mailbox.objects.filter(pk=marta.pk).update(track=Track.NONE)
     row = decision(marta, answer_by_subject(office, marta))
     assert (row.outcome, row.reason, row.facts) == ("refused", "tracking_off", {})
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 200])
+def test_it_does_not_matter_where_a_page_ends(office: Office, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(pipeline, "PAGE_ITEMS", at_once)
+    SyncProfile.objects.update(smart=True)
+    marta = office.mailbox("marta")
+    mail: dict[str, Any] = {"sender": ANNA, "to": [marta.address]}
+    for day, (name, subject, answers) in enumerate(
+        [
+            ("first", SUBJECT, ""),
+            ("reply", f"Re: {SUBJECT}", "<first@x>"),
+            ("like", f"AW: {SUBJECT}", ""),
+            ("new", SUBJECT, ""),
+        ]
+    ):
+        office.server.deliver(
+            marta.address, "inbox", **mail, subject=subject, in_reply_to=answers, message_id=f"<{name}@x>",
+            received_at=office.now + timedelta(days=day),
+        )  # fmt: skip
+    office.sync(marta)
+    threads = dict(Activity.objects.values_list("message_id", "thread"))
+    assert threads["<first@x>"] == threads["<reply@x>"] == threads["<like@x>"]
+    assert threads["<new@x>"] != threads["<first@x>"]
+    assert Activity.objects.get(message_id="<like@x>").correlation == "smart"

@@ -20,7 +20,7 @@ _RECORD_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Correlated:
-    """The tracked message that this one belongs to, and how it was found."""
+    """The tracked message that this one belongs to, how it was found (`Correlation`), and what spoke for it."""
 
     activity: KnownActivity
     method: str

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import Address, Change, ChangeKind, Envelope
 from tracking.sync import identity
+from tracking.sync.alike import Alike
 from tracking.sync.decide import (
     Correlated,
     Verdict,
@@ -236,7 +237,13 @@ def plan_page(
     readable.sort(key=lambda envelope: (envelope.received_at or _EARLIEST, envelope.item_id))
     activities = dict(known.activities)
     conversations = dict(known.conversations)
-    growing = replace(known, activities=MappingProxyType(activities), conversations=MappingProxyType(conversations))
+    alike = Alike(known)
+    growing = replace(
+        known,
+        activities=MappingProxyType(activities),
+        conversations=MappingProxyType(conversations),
+        similar=alike.known,
+    )
     for envelope in readable:
         action = _plan_one(envelope, sent=sent, rules=rules, known=growing, folder=folder)
         actions.append(action)
@@ -250,6 +257,8 @@ def plan_page(
             activities[action.message_key] = tracked
             if key := identity.conversation_key(envelope):
                 conversations[key] = tracked
+            if rules.smart is not None:
+                alike.add(envelope, tracked, action.found.activity.message_key if action.found else "")
     return Plan(tuple(actions))
 
 

@@ -273,7 +273,7 @@ def test_matching_later_comes_to_what_matching_at_once_does(
             rows = Participant.objects.order_by("activity__message_id", "role", "email").values_list(
                 "activity__message_id", "role", "email", "record_id", "ambiguous"
             )
-            results.append([(*row[:3], number_of.get(row[3]), row[4]) for row in rows])
+            results.append([(*row[:3], number_of.get(row[3] or 0), row[4]) for row in rows])
             transaction.set_rollback(True)
     assert results[0] == results[1]
 
