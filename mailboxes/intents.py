@@ -45,6 +45,15 @@ def _leave(
     return leaving.update(intent=intent, paused_until=until, changed_by=by)
 
 
+def want_full_pass(mailboxes: QuerySet[Mailbox], now: datetime, *, at_once: bool = True) -> int:
+    """Have everything looked at by the next run, which is due now or, if not `at_once`, when it would have been.
+
+    One that is under way has begun without knowing why: when it ends, the wish still stands (`mailboxes.runs`).
+    """
+    due: dict[str, datetime] = {"due_at": now} if at_once else {}
+    return mailboxes.update(full_pass_at=None, full_pass_asked_at=now, **due)
+
+
 def resume_expired(now: datetime) -> int:
     """Switch on again what was paused until a time that has come; return how many."""
     expired = Mailbox.objects.filter(intent=Intent.PAUSED, paused_until__lte=now)

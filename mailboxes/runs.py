@@ -302,14 +302,19 @@ SET state = v.state,
     state_since = CASE WHEN m.state = v.state THEN m.state_since ELSE v.finished_at END,
     issue_code = v.issue_code, issue_detail = v.issue_detail,
     -- A mail that was written while the run was under way, or that is to be tried again, is not kept waiting.
-    due_at = CASE WHEN m.outgoing AND NOT v.failed THEN least(v.due_at, m.mail_due_at) ELSE v.due_at END,
+    -- So is nobody who has asked meanwhile for everything to be looked at.
+    due_at = CASE WHEN v.failed THEN v.due_at ELSE least(
+        v.due_at,
+        CASE WHEN m.outgoing THEN m.mail_due_at END,
+        CASE WHEN m.full_pass_asked_at > v.started_at AND m.due_at = m.full_pass_asked_at THEN m.due_at END) END,
     not_before = v.not_before,
     interval_s = v.interval_s, interval_reason = v.interval_reason,
     failures = CASE WHEN v.failed THEN m.failures + 1 ELSE 0 END,
     arrivals = coalesce(v.arrivals, m.arrivals),
     backlog = CASE WHEN v.failed THEN m.backlog ELSE v.more END,
     first_sync_done = m.first_sync_done OR v.whole,
-    full_pass_at = coalesce(v.full_pass_at, m.full_pass_at),
+    full_pass_at = CASE WHEN m.full_pass_asked_at > v.started_at THEN NULL
+                   ELSE coalesce(v.full_pass_at, m.full_pass_at) END,
     synced_at = CASE WHEN v.failed THEN m.synced_at ELSE v.finished_at END,
     attempted_at = CASE WHEN v.reached THEN v.started_at ELSE m.attempted_at END,
     measured_from = CASE WHEN m.intent <> %s OR v.waits THEN NULL

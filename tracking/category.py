@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from mailboxes import intents
 from mailboxes.models import Mailbox
 from mailboxes.provider.categories import Category, CategoryProvider
 from mailboxes.provider.errors import ProviderError, Scope
@@ -49,7 +50,7 @@ def switch(mailbox: Mailbox, *, mail: bool, name: str, now: datetime) -> Trackin
         row.switched_at = now
     row.mail, row.name = mail, name
     row.save()
-    Mailbox.objects.filter(pk=mailbox.pk).update(full_pass_at=None, due_at=now)
+    intents.want_full_pass(Mailbox.objects.filter(pk=mailbox.pk), now)
     return row
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
+from mailboxes import intents
 from mailboxes.models import Mailbox
 from tracking.linked import channel as entries
 
@@ -89,7 +90,8 @@ def switch(mailbox: Mailbox, channel: Channel, *, on: bool, by: str, now: dateti
         entries.switch(mailbox, on=on, by=by, now=now)
         return
     changes: dict[str, object] = {channel.value: on, "changed_by": by}
+    row = Mailbox.objects.filter(pk=mailbox.pk)
+    row.update(**changes)
     if on:
-        changes |= {"due_at": now, "full_pass_at": None}
-    Mailbox.objects.filter(pk=mailbox.pk).update(**changes)
+        intents.want_full_pass(row, now)
     setattr(mailbox, channel.value, on)

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Greatest
 
+from mailboxes import intents
 from mailboxes.catalogue import lookup
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.writing import WholeProvider
@@ -86,7 +87,7 @@ def retry(failures: Iterable[ItemFailure], *, now: datetime) -> list[ItemFailure
         due.append(row)
     if due:
         # Items that failed are tried by a full pass, and one without a time is due.
-        Mailbox.objects.filter(pk__in={row.mailbox_id for row in due}).update(full_pass_at=None)
+        intents.want_full_pass(Mailbox.objects.filter(pk__in={row.mailbox_id for row in due}), now, at_once=False)
     return due
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mailboxes import intents
 from mailboxes.models import Folder, Mailbox
 from security.models import User
 from tracking.folder_rules import places_of
@@ -118,4 +119,4 @@ def remove(rule: TrackedFolder, *, by: User, now: datetime) -> None:
 
 def _look_soon(mailbox: Mailbox, now: datetime) -> None:
     """Rules come into force with a full pass: ask for one now."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(full_pass_at=None, due_at=now)
+    intents.want_full_pass(Mailbox.objects.filter(pk=mailbox.pk), now)

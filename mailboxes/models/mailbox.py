@@ -68,6 +68,8 @@ class Mailbox(models.Model):
     measured_from = models.DateTimeField(_("promise owed since"), null=True)
     synced_at = models.DateTimeField(_("last success"), null=True)
     full_pass_at = models.DateTimeField(_("last full pass"), null=True)
+    # When somebody last asked for one (`mailboxes.intents.want_full_pass`): a run that began before does not count.
+    full_pass_asked_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
 
     class Meta:

@@ -93,6 +93,39 @@ def test_an_idle_run_plans_the_next_one_from_its_start(fleet):
     assert (run.interval_s, Reason.parse(run.interval_reason).code) == (box.interval_s, "start")
 
 
+def asked_meanwhile(fleet, report, **how):
+    """Settle a full pass during which somebody asked for another; return the mailbox and when they asked."""
+    box = fleet.mailbox(fleet.server())
+    run = claims.claim_one(box, Trigger.SCHEDULE, claims.SYNC, fleet.now)
+    (begun,) = fleet.begin([run.pk])
+    asked = NOON + timedelta(seconds=10)
+    intents.want_full_pass(Mailbox.objects.filter(pk=box.pk), asked, **how)
+    runs.settle(begun, report, NOON + timedelta(seconds=100))
+    box.refresh_from_db()
+    return box, asked
+
+
+def test_who_asks_for_a_full_pass_while_one_is_under_way_gets_another_at_once(fleet):
+    box, asked = asked_meanwhile(fleet, idle(full_pass=True))
+    assert (box.full_pass_at, box.due_at) == (None, asked)
+    fleet.later(seconds=200)
+    later = fleet.run(box, idle(full_pass=True))
+    assert later.full_pass_at is not None
+    assert later.due_at > later.synced_at
+
+
+def test_who_asks_for_one_in_its_time_gets_it_with_the_next_run(fleet):
+    box, _asked = asked_meanwhile(fleet, idle(full_pass=True), at_once=False)
+    assert box.full_pass_at is None
+    assert box.due_at == NOON + timedelta(seconds=box.interval_s)
+
+
+def test_a_wish_does_not_shorten_the_wait_after_a_failure_and_is_not_forgotten(fleet):
+    box, asked = asked_meanwhile(fleet, failed(Unavailable()))
+    assert box.full_pass_at is None
+    assert box.due_at > asked
+
+
 def test_what_a_run_did_is_kept_with_the_run(fleet):
     box = fleet.mailbox(fleet.server())
     report = idle(tracked=3, updated=1, refused=Counter(automated=2), quarantined=1, arrived=5)

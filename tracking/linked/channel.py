@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from mailboxes import intents
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import HOMES, EntryKind
 from tracking.models import LinkState, SyncFilter
@@ -24,7 +25,9 @@ STARTERS: dict[EntryKind, tuple[str, list[dict[str, Any]]]] = {
 def switch(mailbox: Mailbox, *, on: bool, by: str, now: datetime) -> None:
     """Switch the channel, by the person called `by`. Switched on, everything is looked at with the next run, now."""
     with transaction.atomic():
-        Mailbox.objects.filter(pk=mailbox.pk).update(entries=on, changed_by=by, due_at=now, full_pass_at=None)
+        row = Mailbox.objects.filter(pk=mailbox.pk)
+        row.update(entries=on, changed_by=by)
+        intents.want_full_pass(row, now)
         mailbox.folders.filter(role__in=HOMES).update(in_step=on)
         if on:
             for kind in EntryKind:

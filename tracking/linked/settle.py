@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from mailboxes import intents
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind, Field, canonical
 from security.access import visible
@@ -25,7 +26,7 @@ def release_brake(state: LinkState, *, by: str, now: datetime) -> None:
     if not held.update(released_at=now, released_by=by):
         raise NotPossible
     # Everything is looked at again, so that what is deleted is what would be deleted now.
-    Mailbox.objects.filter(pk=state.mailbox_id).update(due_at=now, full_pass_at=None)
+    intents.want_full_pass(Mailbox.objects.filter(pk=state.mailbox_id), now)
 
 
 def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
+from mailboxes import intents
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
 from tracking.models import PolicyChange, PolicyDraft, SyncFilter
@@ -128,13 +129,13 @@ def _locked(subject: Subject) -> Subject:
 def _have_looked_at(subject: Subject, before: Document, after: Document, now: datetime) -> None:
     """Have everything looked at that the change may concern, with the next run; mail is not decided on again by it."""
     if isinstance(subject, Mailbox):
-        Mailbox.objects.filter(pk=subject.pk).update(due_at=now, full_pass_at=None)
+        intents.want_full_pass(Mailbox.objects.filter(pk=subject.pk), now)
         return
     # Pairs are compared anew by themselves once what may flow is different (`LinkState.rules`).
     turned = any(chosen_directions(before, kind) != chosen_directions(after, kind) for kind in EntryKind)
     if turned or _of_system(before) != _of_system(after):
         # Not due at once: all mailboxes of a large profile would be, and each is within its usual interval.
-        Mailbox.objects.filter(sync_profile=subject).update(full_pass_at=None)
+        intents.want_full_pass(Mailbox.objects.filter(sync_profile=subject), now, at_once=False)
 
 
 def _of_system(document: Document) -> dict[str, object]:
