@@ -125,8 +125,11 @@ def have_reconciled() -> None:
 def have_backfilled() -> None:
     """Put what is looked at again into the queue of backlogs, unless it waits there."""
     backlogs = queue(BULK)
-    if GO_ON_BACKFILLING not in backlogs.get_job_ids():
-        backlogs.enqueue(BACKFILL, job_id=GO_ON_BACKFILLING, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+    # A name of its own each time: it is asked for from within a turn, whose end takes its own job away.
+    if not any(name.startswith(GO_ON_BACKFILLING) for name in backlogs.get_job_ids()):
+        backlogs.enqueue(
+            BACKFILL, job_id=f"{GO_ON_BACKFILLING}-{uuid4().hex}", result_ttl=0, failure_ttl=_FAILURE_SECONDS
+        )
 
 
 def anything_waits() -> bool:

@@ -1,9 +1,11 @@
 """The job: one mailbox at a time under its lease, giving way, never in the way of its schedule."""
 
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rq import Queue, SimpleWorker
 
 from mailboxes import claims
 from mailboxes.models import Mailbox, Run
@@ -12,7 +14,9 @@ from mailboxes.states import Intent, Outcome, Track, Trigger
 from tests.tracking.office import Office
 from tracking import jobs
 from tracking.backfill import engine, requests, turns, waiting
+from tracking.dispatcher import Dispatcher
 from tracking.models import Activity, AddressMatch, Backfill, Contact, Participant
+from tracking.transport import RedisTransport, have_backfilled, queue
 
 pytestmark = pytest.mark.django_db
 State = Backfill.State
@@ -184,3 +188,64 @@ def test_a_throttled_server_holds_it_back(office: Office) -> None:
     office.server.fail("listing", Unavailable(code="timed_out"))
     turn(office)
     assert (state(row), row.error_code) == (State.COUNTING, "timed_out")
+
+
+# -- through the real queue
+
+
+@pytest.fixture
+def backlogs() -> Iterator[Queue]:
+    waiting = queue("bulk")
+    waiting.empty()
+    yield waiting
+    waiting.empty()
+
+
+def test_one_turn_at_a_time_waits_in_the_queue(backlogs: Queue) -> None:
+    RedisTransport().go_on_backfilling()
+    RedisTransport().go_on_backfilling()
+    assert len(backlogs.get_job_ids()) == 1
+
+
+def test_a_turn_that_asks_for_the_next_gets_it(backlogs: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = iter([True, True, False])
+    turns_done: list[str] = []
+
+    def work(_self: turns.Turn) -> bool:
+        turns_done.append("turn")
+        return next(more)
+
+    monkeypatch.setattr(turns.Turn, "work", work)
+    have_backfilled()
+    worker = SimpleWorker([backlogs], connection=backlogs.connection, serializer=backlogs.serializer)
+    worker.work(burst=True, logging_level="ERROR")
+    assert len(turns_done) == 3
+    assert backlogs.get_job_ids() == []
+
+
+class Heard(RedisTransport):
+    """Notes what the dispatcher asks for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def go_on_backfilling(self) -> None:
+        self.asked.append("backfill")
+
+
+class Nobody:
+    """Saw no worker die."""
+
+    def dead(self, names: Collection[str]) -> set[str]:
+        return set()
+
+
+def test_the_dispatcher_has_it_gone_on_with_every_half_minute_while_anything_waits(office: Office) -> None:
+    heard = Heard()
+    dispatcher = Dispatcher(heard, clock=lambda: office.now, watcher=Nobody())
+    Mailbox.objects.update(due_at=None)
+    dispatcher._go_on_backfilling(office.now)
+    assert heard.asked == []
+    asked(office, "marta")
+    dispatcher._go_on_backfilling(office.now)
+    assert heard.asked == ["backfill"]
