@@ -125,7 +125,7 @@ def _form(
 ) -> HttpResponse:
     """Show the form with what was typed; `more`: what the folder would take, or whether mail follows."""
     words = str(form["words"].value() or "")
-    found = options_pages.find_records(person, mailbox.owner, words) if step == _SEARCH else []
+    found = options_pages.find_records(person, mailbox.owner, words)
     chosen = _chosen(form, person, mailbox)
     if step == _SEARCH:
         # What is typed so far is judged when it is to be done.

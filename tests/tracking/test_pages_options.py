@@ -185,6 +185,8 @@ def test_a_record_is_found_by_its_name_and_what_was_typed_stays(signed_in, anna)
     rule = TrackedFolder.objects.get()
     assert (rule.regarding_kind, rule.regarding_id) == ("opportunity", deal.pk)
     assert "Twelve pumps" in page(signed_in, anna)
+    wrong = post(signed_in, "add_tracked_folder", anna, words="pumps", step="preview")
+    assert f'value="opportunity:{deal.pk}"' in wrong.content.decode(), "what was found stays beside what is wrong"
     none = post(signed_in, "add_tracked_folder", anna, words="nobody", step="search")
     assert "No record of that name" in none.content.decode()
 

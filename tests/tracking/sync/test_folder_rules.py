@@ -52,15 +52,15 @@ def test_the_path_is_the_names_from_the_root_down():
     assert path(TREE[3], TREE) == ("n1", "n2", "n3", "n4")
 
 
-places = st.builds(
-    Place,
-    pk=st.integers(1, 8),
-    id=st.sampled_from([f"f{n}" for n in range(1, 9)]),
-    parent=st.sampled_from(["", *(f"f{n}" for n in range(1, 9))]),
-    role=st.sampled_from(FolderRole),
-    gone_at=st.none() | st.just(GONE),
-)
-trees = st.lists(places, max_size=8, unique_by=(lambda p: p.pk, lambda p: p.id))
+def grown(told):
+    """Return a tree of folders from what is said of each: the place of its parent in the list, its role, whether it is gone."""
+    return [
+        Place(pk, f"f{pk}", f"f{above}" if above else "", role, gone_at=GONE if gone else None)
+        for pk, (above, role, gone) in enumerate(told, start=1)
+    ]
+
+
+trees = st.lists(st.tuples(st.integers(0, 8), st.sampled_from(FolderRole), st.booleans()), max_size=8).map(grown)
 rules = st.dictionaries(
     st.integers(1, 8), st.builds(Rule, st.integers(1, 99), st.booleans(), st.booleans()), max_size=5
 )
