@@ -122,20 +122,28 @@ class CategoryInRun:
             row.category_id = found[0].id
             if len(found) > 1:
                 row.untrackable_id = found[1].id
-            self._follow({each.id.lower(): each for each in found})
-        row.save()
+        self._note("listed", "looked_at", "category_id", "untrackable_id")
+        self._follow({each.id.lower(): each for each in found or ()})
+
+    def _note(self, *columns: str, name: str = "") -> None:
+        """Store what the list told, unless its owner chose another category meanwhile (`name`: what it was called)."""
+        row = self.row
+        TrackingCategory.objects.filter(pk=row.pk, name=name or row.name).update(
+            **{column: getattr(row, column) for column in columns}
+        )
 
     def _follow(self, listed: Mapping[str, Category]) -> None:
         """Take over what its owner calls the categories by now."""
         row = self.row
         now = listed.get(row.category_id.lower())
-        if now is not None and now.name != row.name:
-            row.former = _with_former(row, row.name)
-            row.name = now.name
         other = listed.get(row.untrackable_id.lower())
-        if other is not None:
+        if other is not None and other.name != row.untrackable:
             row.untrackable = other.name
-        row.save()
+            self._note("untrackable")
+        if now is not None and now.name != row.name:
+            before = row.name
+            row.former, row.name = _with_former(row, before), now.name
+            self._note("name", "former", name=before)
 
     def tell(self, actions: Sequence[Action], envelopes: Iterable[Envelope]) -> list[Action]:
         """Put the untrackable category on messages that their owner marked in vain, take it off where that is over.

@@ -106,6 +106,20 @@ def test_renamed_by_its_owner_it_is_the_same_category_at_once(office, anna):
     assert (row.name, row.former) == ("Customers", [TRACKED_NAME])
 
 
+def test_another_choice_of_its_owner_while_the_list_is_read_stands(office, anna):
+    row = TrackingCategory.objects.get()
+    listed(office, anna)[row.category_id] = "Renamed"
+    office.server.before(
+        "ensure_categories", lambda: category.switch(anna, mail=True, name="Customers", now=office.now)
+    )
+    office.sync(anna)
+    row.refresh_from_db()
+    assert (row.name, row.category_id) == ("Customers", "")
+    office.sync(anna)
+    row.refresh_from_db()
+    assert listed(office, anna)[row.category_id] == "Customers"
+
+
 def test_deleted_by_its_owner_it_is_made_again_under_its_id(office, anna):
     row = TrackingCategory.objects.get()
     del listed(office, anna)[row.category_id]
