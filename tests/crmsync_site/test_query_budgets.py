@@ -44,7 +44,7 @@ BUDGETS = {
     "/addresses/unknown/": 16,
     "/addresses/unknown/?state=ignored": 10,
     "/addresses/unknown/export/": 5,
-    "/addresses/unknown/{sender}/link/?q=riera": 8,
+    "/addresses/unknown/{sender}/link/?q=riera": 10,
     "/delays/": 7,
     "/outgoing/": 6,
     "/outgoing/?show=all": 6,

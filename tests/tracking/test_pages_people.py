@@ -60,17 +60,17 @@ def _here(scene: scenes.Scene) -> None:  # noqa: F811
 def test_complaint_18_the_candidates_of_an_address_stand_side_by_side(client: Client) -> None:
     shown = page(client, "/addresses/")
     assert SHARED in shown
-    for text in ("Serveis Compartits", "Rosa Vives", "None of them", "Remember it for this address"):
+    for text in ("Bombes Empordà", "Marta Gil", "None of them", "Remember it for this address"):
         assert text in shown
     assert page(client, "/addresses/waiting/").count("3") == 1
 
 
 def test_settling_for_good_resolves_all_and_is_listed_to_be_taken_back(client: Client, scene: scenes.Scene) -> None:  # noqa: F811
-    lead = Lead.objects.get(name="Rosa Vives")
+    lead = Lead.objects.get(name="Marta Gil")
     shown = post(client, "/addresses/settle/", address=SHARED, record=f"lead-{lead.pk}", scope="address")
     assert "remembered" in shown
     assert {(p.record_kind, p.record_id, p.ambiguous) for p in shared(scene)} == {("lead", lead.pk, False)}
-    assert "Rosa Vives" in page(client, "/addresses/remembered/?q=info")
+    assert "Marta Gil" in page(client, "/addresses/remembered/?q=info")
     choice = AddressChoice.objects.get(address=SHARED)
     assert "are looked at anew" in post(client, f"/addresses/remembered/{choice.pk}/undo/")
     assert all(p.ambiguous for p in shared(scene))
@@ -78,7 +78,7 @@ def test_settling_for_good_resolves_all_and_is_listed_to_be_taken_back(client: C
 
 
 def test_settling_for_a_thread_names_it_by_one_of_its_messages(client: Client, scene: scenes.Scene) -> None:  # noqa: F811
-    account = Account.objects.get(name="Serveis Compartits")
+    account = Account.objects.get(name="Bombes Empordà")
     post(
         client,
         "/addresses/settle/",
@@ -89,7 +89,7 @@ def test_settling_for_a_thread_names_it_by_one_of_its_messages(client: Client, s
     )
     settled = {p.activity.thread_id for p in shared(scene) if not p.ambiguous}
     assert settled == {thread(scene).pk}
-    assert "Serveis Compartits (account)" in page(client, f"/threads/{thread(scene).pk}/")
+    assert "Bombes Empordà (account)" in page(client, f"/threads/{thread(scene).pk}/")
 
 
 @pytest.mark.parametrize(
