@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Max, Q, QuerySet, Value, Window
-from django.db.models.functions import RowNumber, StrIndex, Substr
+from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from crmsync_site.ui.listing import Column
@@ -268,11 +268,6 @@ def senders(person: User, *, words: str = "", state: str = State.OPEN) -> QueryS
     for word in words.split():
         found = found.filter(Q(name__icontains=word) | Q(address__icontains=word))
     return found
-
-
-def with_domain(found: QuerySet[UnknownSender]) -> QuerySet[UnknownSender]:
-    """Return the senders annotated with the `domain` that they write from, to be sorted by it."""
-    return found.annotate(domain=Substr("address", StrIndex("address", Value("@")) + 1))
 
 
 def sender_rows(person: User, found: Sequence[UnknownSender]) -> list[SenderRow]:

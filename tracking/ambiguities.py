@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from mailboxes.models import Mailbox
@@ -145,8 +145,3 @@ def _note(
         TrackingEvent(at=now, by=by, what=what, thread_id=thread, activity_id=activity, facts={**facts, "scope": scope})
         for thread, activity in first.items()
     )
-
-
-def may_undo(person: User) -> Q:
-    """Return which of the choices that `person` may see they may take back."""
-    return Q() if person.has_perm(privileges.MANAGE_THREADS) else Q(owner=person)
