@@ -222,6 +222,8 @@ class Session:
             ItemLink.objects.filter(pk=link.pk, mailbox=self.mailbox).update(copied=True)
             return [_refuse(marks, Reason.COPY_OF_LINKED)]
         if marks.sensitivity == "Private":
+            if marks.item_id != link.item_id:
+                ItemLink.objects.filter(pk=link.pk).update(copied=True)
             return [_refuse(marks, Reason.PRIVATE)]
         owners_word = link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE
         if owners_word and not self.category.asks(marks.categories):

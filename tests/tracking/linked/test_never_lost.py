@@ -564,3 +564,23 @@ def test_a_copy_of_an_entry_that_was_untracked_is_a_copy_still(at):
     desk.sync()
     desk.sync(later=timedelta(minutes=15))
     assert Task.objects.get().deleted_at is None
+
+
+def test_a_private_copy_in_the_bin_is_not_the_entry_either(at):
+    desk = at(TASK)
+    desk.record(subject="Call")
+    desk.sync()
+    item = desk.link().item_id
+    copy = desk.server.copy(item, desk.mailbox.address, "tasks")
+    desk.server.change_entry(copy, {}, sensitivity="Private")
+    # The entry is elsewhere while its copy is seen for the first time, and comes back.
+    away = desk.server.move(item, "drafts")
+    desk.sync()
+    back = desk.server.move(away, "tasks")
+    desk.sync()
+    assert desk.link().item_id == back
+    desk.server.bin_entry(copy, telling=False)
+    desk.server.remove(back)
+    desk.sync()
+    desk.sync(later=timedelta(minutes=15))
+    assert (desk.link().reason, Task.objects.get().deleted_at) == ("entry_vanished", None)
