@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from mailboxes import intents
@@ -24,6 +25,8 @@ from tracking.sync.plan import Action, Fail, Link, Refuse, Track
 log = logging.getLogger(__name__)
 # Names that the category had: more are not remembered.
 _FORMER: Final = 20
+# What a server says when it falls over this one document.
+_OF_THE_LIST: Final = frozenset({"server_error", "answer_unreadable", "request_refused", "write_refused", "item_gone"})
 
 
 def row_of(mailbox: Mailbox) -> TrackingCategory:
@@ -99,8 +102,7 @@ class CategoryInRun:
         if self._looked or not self.row.listed or not self.names.unknown(categories):
             return False
         self._looked = True
-        self.beat()
-        listed = self.provider.categories()
+        listed = self._asked(self.provider.categories)
         if listed is not None:
             self._follow({each.id.lower(): each for each in listed})
         return True
@@ -114,9 +116,8 @@ class CategoryInRun:
         if row.pk is None or not (row.mail or self.mailbox.entries):
             return
         self._looked = True
-        self.beat()
         wanted = [Category(row.category_id, row.name), Category(row.untrackable_id, row.untrackable)]
-        found = self.provider.ensure_categories(wanted if row.mail else wanted[:1])
+        found = self._asked(partial(self.provider.ensure_categories, wanted if row.mail else wanted[:1]))
         row.listed, row.looked_at = found is not None, self.clock()
         if found:
             row.category_id = found[0].id
@@ -131,6 +132,20 @@ class CategoryInRun:
         TrackingCategory.objects.filter(pk=row.pk, name=name or row.name).update(
             **{column: getattr(row, column) for column in columns}
         )
+
+    def _asked(self, ask: Callable[[], list[Category] | None]) -> list[Category] | None:
+        """Ask for the list. That it cannot be had must not keep mail from being read: then the category is its name.
+
+        What concerns more than the list is raised: a sign-in that is refused, a server that is busy or away.
+        """
+        self.beat()
+        try:
+            return ask()
+        except ProviderError as error:
+            if error.code not in _OF_THE_LIST:
+                raise
+            log.warning("the list of categories of %s could not be had (%s)", self.mailbox, error.code)
+            return None
 
     def _follow(self, listed: Mapping[str, Category]) -> None:
         """Take over what its owner calls the categories by now."""

@@ -64,17 +64,21 @@ def _take_up(rules: Mapping[int, TrackedFolder], places: Sequence[folder_rules.P
     """
     replaced = [place.gone_at for place in places if place.role == FolderRole.INBOX and place.gone_at is not None]
     there = [place for place in places if place.gone_at is None]
+    here = folder_rules.indexed(there)
     if not replaced or not any(place.role == FolderRole.INBOX for place in there):
         return False
     gone = [place for place in places if place.gone_at is not None]
+    before = folder_rules.indexed(gone)
     found = False
     for place in gone:
         rule = rules.get(place.pk)
         if rule is None or not any(abs(at - place.gone_at) <= _TOGETHER for at in replaced if place.gone_at):
             continue
-        was = folder_rules.path(place, gone)
-        same = [each for each in there if folder_rules.path(each, there) == was and each.pk not in rules]
+        was = folder_rules.path(place, before)
+        same = [each for each in there if folder_rules.path(each, here) == was and each.pk not in rules]
         if len(same) == 1:
+            # A rule that was taken away gives way to the one that is in force.
+            TrackedFolder.objects.filter(folder=same[0].pk).exclude(removed_at=None).delete()
             rule.folder_id, found = same[0].pk, True
             rule.save(update_fields=["folder"])
     return found

@@ -1,7 +1,7 @@
 """What people may type on the pages of personal options and tracked folders, and the sentence for each thing that is wrong."""
 
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -17,6 +17,7 @@ from tracking.tracked_folders import Choice
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 # One sentence each: what a choice means for the mail that comes.
 TRACK_WORDS: "dict[str, StrOrPromise]" = {
     Track.ALL: _("Every message that comes or goes is kept, except private ones."),
@@ -43,11 +44,17 @@ class CategoryForm(forms.Form):
         error_messages={"required": _("A category needs a name.")},
     )
 
+    def __init__(self, data: Any = None, *, untrackable: str = "", initial: Any = None) -> None:
+        super().__init__(data, initial=initial)
+        self.untrackable = untrackable
+
     def clean_name(self) -> str:
         """Return the name as Outlook would have it: no comma or semicolon, which part categories there."""
         name = " ".join(str(self.cleaned_data["name"]).split())
         if "," in name or ";" in name:
             raise forms.ValidationError(_("Outlook does not allow a comma or semicolon in the name of a category."))
+        if name.lower() == self.untrackable.lower():
+            raise forms.ValidationError(_("This is the category for what cannot be tracked. Choose another name."))
         return name
 
 
@@ -75,6 +82,13 @@ class FolderForm(forms.Form):
                 "invalid_choice": _("This folder cannot be tracked. Choose another one."),
             },
         )
+
+    def clean_since(self) -> date | None:
+        """Return the day; what is older than electronic mail is a slip of the hand."""
+        since: date | None = self.cleaned_data["since"]
+        if since is not None and not _FIRST_YEAR <= since.year < _LAST_YEAR:
+            raise forms.ValidationError(_("This is no date. Write it as 2026-03-31, or leave it empty."))
+        return since
 
     def clean_regarding(self) -> RecordRef | None:
         """Return the record that was chosen; whether the person may see it is for the page to say."""

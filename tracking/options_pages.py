@@ -1,11 +1,12 @@
 """What the pages of personal options and tracked folders show: settings with their source, rules, the tree of folders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from mailboxes.issues import Issue, issue_of
@@ -13,15 +14,18 @@ from mailboxes.models import Folder, Mailbox
 from mailboxes.provider.categories import CategoryProvider
 from mailboxes.provider.errors import FolderGone, ProviderError
 from mailboxes.provider.port import FolderRole
+from mailboxes.states import Intent
 from security.access import visible
 from security.models import User
+from security.secrets import SecretUnreadable
+from tracking.faults import SecretLost
 from tracking.folder_rules import places_of
-from tracking.models import Activity, Holder, TrackedFolder
+from tracking.models import Activity, CoveredFolder, Holder, TrackedFolder
 from tracking.models.activity import RegardingBy
 from tracking.record_links import RecordLink, links
 from tracking.record_pages import KINDS, records
 from tracking.sync.facts import RecordRef
-from tracking.sync.folder_rules import Place, Rule, covered, may_be_tracked, path
+from tracking.sync.folder_rules import Place, Rule, covered, indexed, may_be_tracked, path
 from tracking.tracked_folders import Choice
 
 if TYPE_CHECKING:
@@ -52,7 +56,8 @@ class RuleRow:
 class Preview:
     """What a rule would take: messages in the folders it covers, and how many of them are tracked already.
 
-    `uncounted`: folders beyond those asked about. `issue`: why the mail server could not be asked.
+    `uncounted`: folders beyond those asked about. `issue`: why the mail server could not be asked. `asked` is False where
+    nothing may be read of the mailbox now.
     """
 
     folders: int
@@ -60,6 +65,7 @@ class Preview:
     tracked: int
     uncounted: int = 0
     issue: Issue | None = None
+    asked: bool = True
 
     @property
     def new(self) -> int:
@@ -76,13 +82,14 @@ def tree(folders: Sequence[Folder], taken: frozenset[int] = frozenset()) -> list
     """Return the folders that can be tracked, each with its depth and name, in the order of a folder pane."""
     places = places_of(folders)
     by_pk = {folder.pk: folder for folder in folders}
-    there = [place for place in places if may_be_tracked(place, places) and place.pk not in taken]
-    order = sorted(there, key=lambda place: _order(place, places))
-    return [(by_pk[each.pk], len(path(each, places)) - 1, by_pk[each.pk].name) for each in order]
+    by_id = indexed(places)
+    there = [place for place in places if may_be_tracked(place, by_id) and place.pk not in taken]
+    order = sorted(there, key=lambda place: _order(place, by_id))
+    return [(by_pk[each.pk], len(path(each, by_id)) - 1, by_pk[each.pk].name) for each in order]
 
 
-def _order(place: Place, places: Sequence[Place]) -> tuple[bool, tuple[str, ...]]:
-    names = path(place, places)
+def _order(place: Place, by_id: Mapping[str, Place]) -> tuple[bool, tuple[str, ...]]:
+    names = path(place, by_id)
     return place.role is not FolderRole.INBOX, tuple(name.lower() for name in names)
 
 
@@ -92,30 +99,38 @@ def rules(person: User, mailbox: Mailbox, folders: Sequence[Folder]) -> list[Rul
         visible(person, TrackedFolder)
         .filter(mailbox=mailbox, removed_at=None)
         .select_related("folder")
-        .annotate(said=Count("regards", filter=Q(regards__regarding_by=RegardingBy.FOLDER), distinct=True))
-        .annotate(reach=Count("covered", distinct=True))
+        .annotate(said=_counted(Activity.objects.filter(regarding_by=RegardingBy.FOLDER), "regarding_folder"))
+        .annotate(reach=_counted(CoveredFolder.objects.all(), "rule"))
     )
     named = links(person, ((row.regarding_kind, row.regarding_id) for row in rows))
     places = places_of(folders)
-    by_pk = {place.pk: place for place in places}
+    by_pk, by_id = {place.pk: place for place in places}, indexed(places)
     found = []
     for row in rows:
         place = by_pk.get(row.folder_id)
         regarding = named.get((row.regarding_kind, row.regarding_id or 0))
         counts: Any = row
-        state, tone = _state(row, place, places, counts.reach)
-        name = _SHOWN_PATH.join(path(place, places)) if place else row.folder.name
+        state, tone = _state(row, place, by_id, counts.reach)
+        name = _SHOWN_PATH.join(path(place, by_id)) if place else row.folder.name
         unseen = bool(row.regarding_id) and regarding is None
         found.append(RuleRow(row, name, regarding, unseen, counts.reach, counts.said, state, tone))
     return sorted(found, key=lambda each: each.name.lower())
 
 
-def _state(rule: TrackedFolder, place: Place | None, places: Sequence[Place], reach: int) -> "tuple[StrOrPromise, str]":
+def _counted(rows: QuerySet[Any], of: str) -> Coalesce:
+    """Count rows of each rule by themselves: joined together they would be multiplied."""
+    counts = rows.filter(**{of: OuterRef("pk")}).order_by().values(of).annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counts), 0)
+
+
+def _state(
+    rule: TrackedFolder, place: Place | None, by_id: Mapping[str, Place], reach: int
+) -> "tuple[StrOrPromise, str]":
     if place is None or place.gone_at is not None:
         return _("folder is gone"), "bad"
     if not rule.active:
         return _("paused"), "off"
-    if not may_be_tracked(place, places):
+    if not may_be_tracked(place, by_id):
         return _("thrown away"), "warn"
     return (_("tracked"), "ok") if reach else (_("from the next run on"), "wait")
 
@@ -151,6 +166,8 @@ def preview(
     by_pk = {each.pk: each for each in folders}
     wanted = [by_pk[pk] for pk in sorted(reach, key=lambda pk: pk != folder.pk)]
     tracked = _tracked_in(mailbox, wanted, choice.valid_from)
+    if mailbox.intent != Intent.ON or not mailbox.incoming or mailbox.server.stopped_at is not None:
+        return Preview(len(wanted), 0, tracked, asked=False)
     messages, issue = 0, None
     try:
         provider = ask()
@@ -161,6 +178,8 @@ def preview(
                 continue
     except ProviderError as error:
         issue = issue_of(error.code, error.detail)
+    except SecretUnreadable as error:
+        issue = issue_of(SecretLost.code, str(error))
     return Preview(len(wanted), messages, tracked, max(0, len(wanted) - COUNTED), issue)
 
 

@@ -17,7 +17,7 @@ from security.models import User
 from tracking.folder_rules import places_of
 from tracking.models import Activity, TrackedFolder
 from tracking.models.activity import RegardingBy
-from tracking.sync.folder_rules import may_be_tracked
+from tracking.sync.folder_rules import indexed, may_be_tracked
 
 
 class NotPossible(Exception):
@@ -63,7 +63,7 @@ def refuse_if_impossible(mailbox: Mailbox, folder: Folder) -> None:
     """Raise `NotPossible` or `TooMany` when the folder cannot be tracked in this mailbox."""
     places = places_of(list(mailbox.folders.defer("cursor")))
     place = next((each for each in places if each.pk == folder.pk), None)
-    if place is None or not may_be_tracked(place, places):
+    if place is None or not may_be_tracked(place, indexed(places)):
         raise NotPossible(_("This folder is no place for mail that is kept: choose another one."))
     rules = TrackedFolder.objects.filter(mailbox=mailbox, removed_at=None)
     if rules.filter(folder=folder).exists():
@@ -84,7 +84,7 @@ def change(rule: TrackedFolder, choice: Choice, *, relink: bool = False, by: Use
         for name, value in choice.fields().items():
             setattr(rule, name, value)
         rule.made_by, rule.made_at = by.get_username(), now
-        rule.save()
+        rule.save(update_fields=[*choice.fields(), "made_by", "made_at"])
         _look_soon(rule.mailbox, now)
         return _say_anew(rule) if relink else 0
 

@@ -87,7 +87,7 @@ def save_track(request: HttpRequest, pk: int) -> HttpResponse:
 def save_category(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch tracking of mail by category, and name the category."""
     person, mailbox = changeable(request, pk)
-    form = CategoryForm(request.POST)
+    form = CategoryForm(request.POST, untrackable=category.row_of(mailbox).untrackable)
     if not form.is_valid():
         return _page(request, person, mailbox, form)
     on = form.cleaned_data["mail"]

@@ -135,6 +135,7 @@ def _form(
         "rule": rule,
         "found": [(f"{ref.kind}:{ref.id}", link) for ref, link in found if (ref, link) not in chosen],
         "searched": step == _SEARCH and bool(words.strip()),
+        "kept": _unseen(form, rule) if not chosen else "",
         "chosen": [(f"{ref.kind}:{ref.id}", link) for ref, link in chosen],
         "said": 0,
         **more,
@@ -148,6 +149,12 @@ def _chosen(form: FolderForm, person: User, mailbox: Mailbox) -> list[Any]:
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         return []
     return options_pages.named(person, mailbox.owner, [RecordRef(kind, int(number))])
+
+
+def _unseen(form: FolderForm, rule: TrackedFolder | None) -> str:
+    """Return the rule's record where the person may not see it, and did not choose another: it stays as it is."""
+    kept = f"{rule.regarding_kind}:{rule.regarding_id}" if rule is not None and rule.regarding_id else ""
+    return kept if kept == str(form["regarding"].value() or "") else ""
 
 
 @require_POST

@@ -256,6 +256,13 @@ def test_a_list_that_cannot_be_read_because_the_server_is_in_trouble_ends_the_ru
     assert isinstance(office.sync(anna).error, AuthRejected)
 
 
+def test_a_server_that_falls_over_the_list_keeps_no_mail_from_being_read(office, anna):
+    office.server.fail("ensure_categories", Unavailable("fell over", code="server_error"), times=3)
+    item = office.server.deliver(anna.address, categories=(TRACKED_NAME,))
+    assert office.sync(anna).error is None
+    assert reason(item) == "marked"
+
+
 # -- one word for mail and entries
 
 

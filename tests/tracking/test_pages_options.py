@@ -7,6 +7,7 @@ from mailboxes.models import Folder, Mailbox, SyncProfile
 from mailboxes.provider.errors import Unavailable
 from mailboxes.provider.memory import MemoryServer
 from mailboxes.states import Intent, Track
+from security.models import User
 from tests.tracking.office import Office
 from tracking import options, tracked_folders, views_tracked_folders
 from tracking.models import Activity, Opportunity, TrackedFolder, TrackingCategory
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.django_db
 def office(monkeypatch):
     made = Office(server=MemoryServer())
     monkeypatch.setattr(views_tracked_folders, "open_provider", lambda mailbox: made.server.provider(mailbox.address))
+    # No button starts a run that needs a queue.
+    monkeypatch.setattr(views_tracked_folders.actions, "sync_now", lambda _mailbox, by: by)
     return made
 
 
@@ -29,8 +32,6 @@ def anna(office):
     office.server.add_folder(mailbox.address, "Pumps", parent="inbox")
     office.server.add_folder(mailbox.address, "Beside")
     office.sync(mailbox)
-    # Switched off, so that no button starts a run that needs a queue.
-    Mailbox.objects.update(intent=Intent.OFF)
     return Mailbox.objects.get(pk=mailbox.pk)
 
 
@@ -112,7 +113,14 @@ def test_s27_the_category_is_switched_and_named_by_its_owner(signed_in, anna):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("", "needs a name"), ("a, b", "comma"), ("a;b", "comma"), ("x" * 300, "200")]
+    ("name", "says"),
+    [
+        ("", "needs a name"),
+        ("a, b", "comma"),
+        ("a;b", "comma"),
+        ("x" * 300, "200"),
+        ("Cannot be tracked in CRM", "cannot be tracked. Choose"),
+    ],
 )
 def test_a_wrong_name_says_why_and_stays_in_the_field(signed_in, anna, name, says):
     answer = post(signed_in, "save_category", anna, mail="on", name=name)
@@ -191,6 +199,26 @@ def test_a_record_is_found_by_its_name_and_what_was_typed_stays(signed_in, anna)
     assert "No record of that name" in none.content.decode()
 
 
+@pytest.mark.parametrize("off", [{"intent": Intent.PENDING}, {"incoming": False}])
+def test_a_mailbox_that_is_not_read_is_not_asked_for_a_count_either(office, signed_in, anna, off):
+    Mailbox.objects.update(**off)
+    answer = post(signed_in, "add_tracked_folder", anna, folder=folder(anna).pk, step="preview")
+    assert "was not counted" in answer.content.decode()
+    assert office.server.calls[anna.address, "count"] == 0
+
+
+def test_a_record_that_the_person_may_not_see_stays_when_something_else_is_changed(office, client, anna):
+    deal = Opportunity.objects.create(name="Secret deal")
+    choice = Choice(regarding_kind="opportunity", regarding_id=deal.pk)
+    rule = tracked_folders.add(anna, folder(anna), choice, by=anna.owner, now=office.now)
+    plain = User.objects.create_user("plain")
+    Mailbox.objects.update(owner=plain)
+    client.force_login(plain)
+    shown = client.get(reverse("tracked_folder", args=[anna.pk, rule.pk])).content.decode()
+    assert "Secret deal" not in shown
+    assert f'value="opportunity:{deal.pk}" checked' in shown
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -198,6 +226,7 @@ def test_a_record_is_found_by_its_name_and_what_was_typed_stays(signed_in, anna)
         ({"folder": "999999"}, "cannot be tracked"),
         ({"folder": "x"}, "cannot be tracked"),
         ({"since": "yesterday"}, "This is no date"),
+        ({"since": "0001-01-01"}, "This is no date"),
         ({"regarding": "planet:3"}, "This is no record"),
         ({"regarding": "contact:²"}, "This is no record"),
         ({"regarding": "contact:999"}, "may not see this record"),

@@ -40,7 +40,7 @@ class Rule:
 
 def covered(places: Sequence[Place], rules: Mapping[int, Rule]) -> dict[int, int]:
     """Return the rule in force (its pk) for each folder (by pk) in which one is; `rules` by the folder they are about."""
-    by_id = {place.id: place for place in places if place.gone_at is None}
+    by_id = indexed(place for place in places if place.gone_at is None)
     found: dict[int, int] = {}
     for place in by_id.values():
         above = list(_upwards(place, by_id))
@@ -52,15 +52,18 @@ def covered(places: Sequence[Place], rules: Mapping[int, Rule]) -> dict[int, int
     return found
 
 
-def path(place: Place, places: Iterable[Place]) -> tuple[str, ...]:
+def indexed(places: Iterable[Place]) -> dict[str, Place]:
+    """Return folders by their ids, as the functions below want them."""
+    return {place.id: place for place in places}
+
+
+def path(place: Place, by_id: Mapping[str, Place]) -> tuple[str, ...]:
     """Return the names from the root down to a folder; folders that are gone are known by their last names."""
-    by_id = {each.id: each for each in places}
     return tuple(each.name for each in reversed(list(_upwards(place, by_id))))
 
 
-def may_be_tracked(place: Place, places: Iterable[Place]) -> bool:
+def may_be_tracked(place: Place, by_id: Mapping[str, Place]) -> bool:
     """Tell whether a rule on this folder could ever hold."""
-    by_id = {each.id: each for each in places}
     return place.gone_at is None and all(each.role not in NEVER for each in _upwards(place, by_id))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailboxes.provider.port import FolderRole
-from tracking.sync.folder_rules import NEVER, Place, Rule, covered, may_be_tracked, path
+from tracking.sync.folder_rules import NEVER, Place, Rule, covered, indexed, may_be_tracked, path
 
 GONE = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -44,12 +44,12 @@ def test_the_nearest_rule_decides(rules, expected):
 def test_a_folder_that_was_thrown_away_is_covered_by_nothing():
     thrown = [place(5, role=FolderRole.DELETED), place(2, 5), place(3, 2)]
     assert covered(thrown, {2: rule(20)}) == {}
-    assert not may_be_tracked(thrown[1], thrown)
-    assert may_be_tracked(TREE[1], TREE)
+    assert not may_be_tracked(thrown[1], indexed(thrown))
+    assert may_be_tracked(TREE[1], indexed(TREE))
 
 
 def test_the_path_is_the_names_from_the_root_down():
-    assert path(TREE[3], TREE) == ("n1", "n2", "n3", "n4")
+    assert path(TREE[3], indexed(TREE)) == ("n1", "n2", "n3", "n4")
 
 
 def grown(told):
