@@ -47,11 +47,13 @@ class Bird:
 
 
 def birds(canaries: QuerySet[Canary], now: datetime) -> list[Bird]:
-    """Return the active ones of these canaries with their figures; three queries."""
-    canaries = canaries.filter(active=True).select_related("mailbox")
-    rounds = list(CanaryRound.objects.filter(canary__in=canaries, planted_at__gt=now - DAY).order_by("planted_at"))
+    """Return the active ones of these canaries with their figures; three queries, or one where there is none."""
+    found = list(canaries.filter(active=True).select_related("mailbox"))
+    if not found:
+        return []
+    rounds = list(CanaryRound.objects.filter(canary__in=found, planted_at__gt=now - DAY).order_by("planted_at"))
     late = dict(
-        Alert.objects.filter(code=LATE, resolved_at=None, mailbox__canary__in=canaries).values_list("mailbox", "since")
+        Alert.objects.filter(code=LATE, resolved_at=None, mailbox__canary__in=found).values_list("mailbox", "since")
     )
     return [
         Bird(
@@ -63,7 +65,7 @@ def birds(canaries: QuerySet[Canary], now: datetime) -> list[Bird]:
             ],
             late.get(canary.mailbox_id),
         )
-        for canary in canaries
+        for canary in found
     ]
 
 

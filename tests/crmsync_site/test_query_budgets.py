@@ -42,7 +42,7 @@ BUDGETS = {
     "/addresses/unknown/?state=ignored": 10,
     "/addresses/unknown/export/": 5,
     "/addresses/unknown/{sender}/link/?q=riera": 10,
-    "/delays/": 7,
+    "/delays/": 8,
     "/outgoing/": 6,
     "/outgoing/?show=all": 6,
     "/outgoing/new/": 7,
