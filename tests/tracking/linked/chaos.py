@@ -36,7 +36,7 @@ from tests.tracking.linked.desk import timed_office
 from tracking.filter_queries import MODELS
 from tracking.linked.channel import switch
 from tracking.linked.compare import CATEGORY
-from tracking.models import Attendance, FieldDirection, LinkState, SyncFilter
+from tracking.models import Appointment, Attendance, FieldDirection, LinkState, SyncFilter
 from tracking.pipeline import sync
 from tracking.sync.codec import encode
 from tracking.sync.directions import Direction
@@ -194,7 +194,7 @@ class Chaos:
             fields |= self._when()
         record = MODELS[kind]._default_manager.create(**fields)
         self.records_made += 1
-        if kind is EntryKind.APPOINTMENT and self.random.random() < 0.4:
+        if isinstance(record, Appointment) and self.random.random() < 0.4:
             for role, email in (("organizer", owner.address), ("required", STRANGER)):
                 Attendance.objects.create(appointment=record, role=role, email=email)
 
