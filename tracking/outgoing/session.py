@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Greatest
 
 from mailboxes.backoff import growing
@@ -212,16 +212,22 @@ class Session:
         self._ask(mail, attempts=attempts, try_at=try_at, **fields)
 
     def _ask(self, mail: Row, **fields: Any) -> None:
-        """Write what is about to be done, if it still may be: the channel and the mailbox are on, nobody gave it up."""
-        self._write(mail, fields, mailbox__outgoing=True, mailbox__intent=Intent.ON)
+        """Write what is about to be done, if it still may be: the channel and the mailbox are on, nobody gave it up, and
+        what is to be sent is the owner's own.
+        """
+        boxes = Mailbox.objects.filter(pk=OuterRef("mailbox"), outgoing=True, intent=Intent.ON)
+        if mail.state in (_State.WAITING, _State.SENDING):
+            boxes = boxes.filter(owner=OuterRef("author"))
+        self._write(mail, fields, Exists(boxes))
 
     def _note(self, mail: Row, **fields: Any) -> None:
         self._write(mail, fields)
 
-    def _write(self, mail: Row, fields: dict[str, Any], **conditions: Any) -> None:
+    def _write(self, mail: Row, fields: dict[str, Any], *conditions: Exists) -> None:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
-            if not Row.objects.filter(pk=mail.pk, state=mail.state, **conditions).update(**fields):
+            # No join: then PostgreSQL would not ask the state again of a row that it had to wait for.
+            if not Row.objects.filter(*conditions, pk=mail.pk, state=mail.state).update(**fields):
                 raise _Stopped
         for name, value in fields.items():
             setattr(mail, name, value)

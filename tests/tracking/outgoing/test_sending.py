@@ -1,8 +1,12 @@
 """One mail from Send to its thread: what goes out, what is refused, what waits, and what people decide."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
+from time import sleep
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 from redis import RedisError
 
@@ -427,3 +431,41 @@ def test_switched_off_in_the_middle_nothing_more_is_done(memory: MemoryPost, met
     is_on(memory.anna, outgoing=True)
     memory.settle(2)
     assert_one(memory, mail)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_that_is_given_up_at_the_moment_a_run_takes_it_does_not_leave(memory: MemoryPost) -> None:
+    memory.settle(1)
+    mail = memory.write()
+    Run.objects.filter(finished_at=None).delete()
+    given_up = Event()
+
+    def give_up() -> None:
+        try:
+            with transaction.atomic(), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(decisions, "_have_sent", lambda mailbox, by: None)
+                decisions.discard(mail, by=memory.author, now=memory.now)
+                given_up.set()
+                # The run comes to the row meanwhile, and waits for it.
+                sleep(1)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        person = pool.submit(give_up)
+        assert given_up.wait(10)
+        memory.run()
+        person.result()
+    mail.refresh_from_db()
+    assert (mail.state, memory.arrived()) == ("discarded", [])
+
+
+def test_mail_of_a_mailbox_that_goes_to_somebody_else_during_the_run_does_not_leave(memory: MemoryPost) -> None:
+    memory.settle(1)
+    mail = memory.write()
+    other = User.objects.create_user("other")
+    memory.server.before("create_message", lambda: Mailbox.objects.update(owner=other))
+    for _each in range(2):
+        memory.run()
+    mail.refresh_from_db()
+    assert (mail.state, mail.error_code, memory.arrived()) == ("failed", "author_refused", [])
