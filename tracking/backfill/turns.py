@@ -57,8 +57,8 @@ class Turn:
 
     def work(self) -> bool:
         """Do what waits; return whether there is more that can be done now."""
-        if retro.match_some(self._clock, self._is_over):
-            return not jobs.STOP.is_set()
+        # Half of it is left to the mailboxes: after an import records may be matched for hours.
+        more = retro.match_some(self._clock, lambda: self._is_over(0.5))
         tried: set[int] = set()
         while row := (
             waiting(self._clock())
@@ -66,20 +66,20 @@ class Turn:
             .exclude(pk__in=tried)
             .first()
         ):
-            tried.add(row.pk)
-            went_on = self._go_on_with(row)
             if self._is_over():
                 return not jobs.STOP.is_set()
-            if went_on and row.state in Backfill.WORKED_ON:
+            tried.add(row.pk)
+            if self._go_on_with(row) and row.state in Backfill.WORKED_ON:
                 tried.discard(row.pk)
         # What was leased or failed on the way is looked for again by the dispatcher.
-        return False
+        return more and not jobs.STOP.is_set()
 
-    def _is_over(self) -> bool:
+    def _is_over(self, share: float = 1.0) -> bool:
+        """Tell whether the turn, or that share of it, is over."""
         seconds = (self._clock() - self._began).total_seconds()
-        if jobs.STOP.is_set() or seconds >= MOST_SECONDS:
+        if jobs.STOP.is_set() or seconds >= share * MOST_SECONDS:
             return True
-        if seconds < LEAST_SECONDS:
+        if seconds < share * LEAST_SECONDS:
             return False
         try:
             return anything_waits()
@@ -112,8 +112,13 @@ class Turn:
 
     def _report(self, row: Backfill, run: Run) -> RunReport:
         beat = Heartbeat(run, self._clock, shown=False)
+
+        def gives_way() -> bool:
+            # Switched off meanwhile, or its channel: then nothing more is read, as in any run.
+            return self._is_over() or not waiting(self._clock()).filter(pk=row.pk).exists()
+
         try:
-            return work(row, run, open_provider(run.mailbox), clock=self._clock, beat=beat, gives_way=self._is_over)
+            return work(row, run, open_provider(run.mailbox), clock=self._clock, beat=beat, gives_way=gives_way)
         except (LeaseLost, JobTimeoutException):
             raise
         except ProviderError as error:

@@ -12,7 +12,7 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import AuthRejected, Unavailable
 from mailboxes.states import Intent, Outcome, Track, Trigger
 from tests.tracking.office import Office
-from tracking import jobs
+from tracking import jobs, retro
 from tracking.backfill import engine, requests, turns, waiting
 from tracking.dispatcher import Dispatcher
 from tracking.models import Activity, AddressMatch, Backfill, Contact, Participant
@@ -158,6 +158,42 @@ def test_records_are_matched_before_anything_is_read(office: Office) -> None:
     assert waiting.backfill_waits(office.now)
     turn(office)
     assert Participant.objects.filter(record_id=record.pk).count() == 1
+
+
+def test_a_range_does_not_wait_until_every_record_is_matched(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = asked(office, "marta")
+    for number in range(5):
+        record = Contact.objects.create(last_name="A", email1=f"{number}@c.example")
+        AddressMatch.objects.create(record_kind="contact", record_id=record.pk, wanted_at=office.now)
+    match = retro.match
+
+    def slow(each: AddressMatch, now: datetime) -> tuple[int, int]:
+        office.now += timedelta(seconds=0.6)
+        return match(each, now)
+
+    monkeypatch.setattr(retro, "match", slow)
+    monkeypatch.setattr(turns, "anything_waits", lambda: True)
+    assert turn(office), "there is more"
+    assert AddressMatch.objects.filter(wanted_at=None).count() == 2
+    assert state(row) == State.COUNTED
+
+
+@pytest.mark.parametrize("off", [{"intent": Intent.OFF}, {"incoming": False}])
+def test_a_mailbox_that_is_switched_off_meanwhile_is_not_read_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch, off: dict[str, Any]
+) -> None:
+    row = asked(office, "marta", count=5)
+    monkeypatch.setattr(engine, "PART_ITEMS", 2)
+    turn(office)
+    office.now += timedelta(minutes=1)
+    requests.confirm(Backfill.objects.get(pk=row.pk), by="admin", now=office.now)
+
+    def switch_off() -> None:
+        Mailbox.objects.filter(pk=row.mailbox_id).update(**off)
+
+    office.server.before("contents", switch_off)
+    turn(office)
+    assert (state(row), row.tracked) == (State.READING, 2)
 
 
 def test_a_worker_that_is_to_stop_stops(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
