@@ -98,6 +98,7 @@ class _Turn(ABC):
         """Do one part; return whether there is more."""
         self._begin_part()
         limit = 1 if self.row.careful else PART_ITEMS
+        part: Part | None = None
         try:
             part = next_part(self.row, self.provider, limit, self.beat)
             self.report.reached_server = True
@@ -105,7 +106,7 @@ class _Turn(ABC):
                 return self._end()
             self._do(part)
         except ProviderError as error:
-            if error.scope is Scope.FOLDER:
+            if error.scope is Scope.FOLDER or (part is None and self._hopeless()):
                 self._pass_by(error)
             else:
                 self._blame(error)
@@ -128,7 +129,7 @@ class _Turn(ABC):
         self._save(attempts=self.row.attempts, careful=self.row.careful)
 
     def _hopeless(self) -> bool:
-        """Tell whether the one item of this part has ended its worker each time it was looked at."""
+        """Tell whether this part, of one item, has failed each time it was looked at."""
         return bool(self.row.careful) and self.row.attempts > _ATTEMPTS
 
     def _blame(self, error: ProviderError) -> None:
@@ -147,12 +148,12 @@ class _Turn(ABC):
         return True
 
     def _pass_by(self, error: ProviderError) -> None:
-        """Go on behind a folder that is gone or out of reach; the next run says so of the folder."""
+        """Go on behind a folder that is gone, out of reach, or whose list its server never gives; the next run says so."""
         folder = mail_folders(self.row).filter(pk__gte=self.row.place).first()
         if folder is None:
             raise error
         self.report.folder_errors[folder.pk] = error
-        self._save(**_moved(skipped(folder)))
+        self._save(**_moved(skipped(folder)), careful=0)
 
     # -- the row
 

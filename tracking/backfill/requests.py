@@ -38,6 +38,8 @@ def of_range(mailbox: Mailbox, first: date, last: date, folder: Folder | None, *
         raise NotPossible("future")
     if folder is not None and (folder.mailbox_id != mailbox.pk or not may_be_read(folder)):
         raise NotPossible("folder")
+    # The day after it has to be one, too.
+    last = min(last, date.max - timedelta(days=1))
     return _ask(
         Backfill(
             mailbox=mailbox, kind=Backfill.Kind.RANGE, folder=folder, since=_midnight(first),

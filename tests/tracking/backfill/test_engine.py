@@ -356,6 +356,25 @@ def test_a_folder_that_is_gone_is_passed_by(office: Office) -> None:
     assert len(report.folder_errors) == 1
 
 
+def test_a_folder_whose_list_never_comes_is_passed_by_in_the_end(office: Office) -> None:
+    marta = refused(office)
+    row = of_march(office, marta)
+    inbox = Folder.objects.get(mailbox=marta, role="inbox")
+    office.server.fail("listing", Unavailable(code="server_error"), times=7)
+    reports = [work(office, row) for _ in range(7)]
+    assert [report.error is None for report in reports] == [False] * 6 + [True]
+    assert list(reports[-1].folder_errors) == [inbox.pk]
+    row.refresh_from_db()
+    assert (row.state, row.careful) == (State.COUNTED, 0)
+
+
+def test_the_last_day_may_be_the_last_of_all(office: Office) -> None:
+    row = requests.of_range(office.mailbox("marta"), MARCH[0], date.max, None, by="admin", now=office.now)
+    work(office, row)
+    row.refresh_from_db()
+    assert row.state == State.COUNTED
+
+
 def test_cancelled_while_it_is_read_nothing_more_is_stored(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "PART_ITEMS", 2)
     marta = refused(office, count=6)
