@@ -1,6 +1,6 @@
 """What a thread's page shows of what people arranged: stops, threads it was split from, what it is regarding, history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
@@ -33,9 +33,10 @@ class StopRow:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """A thread that this one was split from, or that was split from it."""
+    """A thread that this one was split from, or that was split from it; `subject` of its first message they may read."""
 
     thread: Thread
+    subject: str
     may_join: bool
 
 
@@ -113,7 +114,17 @@ def _apart(person: User, thread: Thread, *, manages: bool) -> list[Apart]:
     rows = Activity.objects.filter(thread__in=set(newest.values())).values_list("thread_id", "pk")
     for pk, activity in rows:
         messages.setdefault(pk, []).append(activity)
-    return [Apart(other, manages or may_arrange(person, messages.get(newest[other.pk], []))) for other in others]
+    titles = subjects(person, others)
+    return [
+        Apart(other, titles.get(other.pk, ""), manages or may_arrange(person, messages.get(newest[other.pk], [])))
+        for other in others
+    ]
+
+
+def subjects(person: User, threads: Iterable[Thread]) -> dict[int, str]:
+    """Return what each thread is called for `person`: the subject of the first of its messages that they may read."""
+    first = visible(person, Activity).filter(thread__in=list(threads)).order_by("thread_id", "received_at", "pk")
+    return {each.thread_id: each.subject for each in first.distinct("thread_id").only("thread_id", "subject")}
 
 
 def may_join(person: User, thread: Thread, other: Thread) -> bool:

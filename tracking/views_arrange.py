@@ -46,6 +46,10 @@ def _may_begin(person: User, thread: Thread) -> None:
         raise PermissionDenied
 
 
+def _subject(person: User, thread: Thread) -> str:
+    return arrange_pages.subjects(person, [thread]).get(thread.pk, "")
+
+
 def _back(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("thread", args=[pk]))
 
@@ -73,6 +77,7 @@ def thread_regarding(request: HttpRequest, pk: int) -> HttpResponse:
     found = address_pages.find_records(person, words, kinds=MODELS)
     context: dict[str, Any] = {
         "thread": thread,
+        "subject": _subject(person, thread),
         "message": message,
         "current": current,
         "is_about": next(iter(_about(person, current)), None),
@@ -123,9 +128,11 @@ def set_regarding(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _split_page(request: HttpRequest, person: User, thread: Thread, **more: Any) -> HttpResponse:
     chosen, first = more.pop("chosen", None), more.pop("first", None)
+    pieces = arrange_pages.pieces(person, thread, chosen, first)
     context = {
         "thread": thread,
-        "pieces": arrange_pages.pieces(person, thread, chosen, first),
+        "subject": next((piece.activity.subject for piece in pieces), ""),
+        "pieces": pieces,
         "why_characters": history.WHY_CHARACTERS,
         **more,
     }
@@ -196,6 +203,7 @@ def stop_thread(request: HttpRequest, pk: int) -> HttpResponse:
 def _stop_page(request: HttpRequest, person: User, thread: Thread, **more: Any) -> HttpResponse:
     context = {
         "thread": thread,
+        "subject": _subject(person, thread),
         "boxes": list(arrange_pages.own_mailboxes(person, thread).order_by("address")),
         "everywhere": person.has_perm(privileges.MANAGE_THREADS),
         "why_characters": history.WHY_CHARACTERS,

@@ -34,7 +34,7 @@ BUDGETS = {
     "/threads/{thread}/": 24,
     "/threads/{thread}/regarding/?q=pau&message={message}": 14,
     "/threads/{thread}/split/": 8,
-    "/threads/{thread}/stop/": 7,
+    "/threads/{thread}/stop/": 8,
     "/addresses/": 26,
     "/addresses/waiting/": 6,
     "/addresses/remembered/": 8,

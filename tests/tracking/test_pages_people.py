@@ -1,6 +1,7 @@
 """Pages where people settle addresses and arrange threads: what they show, what they change, what they say to wrong input."""
 
 import html
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,14 +10,16 @@ from django.test import Client
 from mailboxes.claims import AlreadyRunning
 from mailboxes.models import Run
 from mailboxes.report import RunReport
+from security.models import User
 from tests import scene as scenes
+from tests.tracking.office import Office
 from tests.tracking.test_pages_threads import (
     first,
     page,
     scene,  # noqa: F401 -- a fixture
     thread,
 )
-from tracking import foreground
+from tracking import foreground, splits
 from tracking.faults import LeaseGone
 from tracking.models import (
     Account,
@@ -421,3 +424,30 @@ def test_events_name_no_blind_copy_to_those_who_may_not_know_it(client: Client, 
     assert "quiet@x.example" not in page(client, f"/threads/{thread(scene).pk}/")
     client.force_login(scene.person("emil"))
     assert "quiet@x.example" in page(client, f"/threads/{thread(scene).pk}/")
+
+
+# -- what one may not see, and may not change
+
+
+def test_a_thread_is_called_by_what_one_may_read_of_it(client: Client, tmp_path: Any, settings: Any) -> None:
+    settings.BLOB_ROOT = tmp_path
+    office = Office()
+    ona, nil = office.mailbox("ona"), office.mailbox("nil")
+    subjects = ("Lunch", "A dismissal", "More lunch")
+    for number, (box, subject) in enumerate(zip((ona, nil, ona), subjects, strict=True)):
+        office.server.deliver(
+            box.address, message_id=f"<s{number}@c>", references=["<s0@c>"] if number else [], subject=subject,
+            sender="kim@customer.example", to=[box.address], received_at=office.now + timedelta(minutes=number),
+        )  # fmt: skip
+        office.sync(box)
+    found = {each.subject: each for each in Activity.objects.filter(subject__in=subjects).select_related("thread")}
+    old = found["Lunch"].thread
+    new = splits.split(old, [found[each].pk for each in subjects[1:]], by="x", why="two subjects", now=office.now)
+    User.objects.filter(username="ona").update(is_superuser=False)
+    client.force_login(User.objects.get(username="ona"))
+    assert new.subject == "A dismissal"
+    assert "More lunch" in page(client, f"/threads/{old.pk}/")
+    for at in (old.pk, new.pk):
+        for name in ("", "split/", "stop/", "regarding/"):
+            assert "dismissal" not in page(client, f"/threads/{at}/{name}")
+    assert "More lunch" in page(client, f"/threads/{new.pk}/stop/")
