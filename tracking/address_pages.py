@@ -1,6 +1,6 @@
 """What the pages of addresses show: ambiguities with their candidates, remembered choices, senders that no record knows."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -309,13 +309,23 @@ class Found:
     note: str
 
 
-def find_records(person: User, words: str, *, kinds: Iterable[str], most: int = 10) -> list[Found]:
-    """Return records of these kinds whose name or address holds every word, `most` of each kind; none without words."""
+def find_records(
+    person: User,
+    words: str,
+    *,
+    kinds: Iterable[str],
+    among: Callable[[str], QuerySet[Any]] | None = None,
+    most: int = 10,
+) -> list[Found]:
+    """Return records of these kinds whose name or address holds every word, `most` of each kind; none without words.
+
+    `among` gives the records of a kind to choose from, where those are not all that `person` may see.
+    """
     if not words.strip():
         return []
     found = []
     for kind in kinds:
-        rows = visible(person, MODELS[kind])
+        rows = among(kind) if among else visible(person, MODELS[kind])
         for word in words.split():
             rows = rows.filter(_fits(kind, word))
         found += [

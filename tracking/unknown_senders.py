@@ -8,14 +8,17 @@ links what is tracked already. Whoever is ignored, or writes from an ignored dom
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from mailboxes.models import Mailbox
 from mailboxes.provider.port import Address
 from mailboxes.states import Unknown
 from security import privileges
+from security.access import visible
 from security.models import User
 from tracking import history
 from tracking.locks import lock_keys
@@ -23,6 +26,7 @@ from tracking.lookups import candidates_of
 from tracking.models import Activity, Contact, IgnoredDomain, Lead, Participant, TrackingEvent, UnknownSender
 from tracking.models.activity import RecordKind
 from tracking.models.record import Reachable
+from tracking.record_links import MODELS
 from tracking.retro import addresses_changed
 from tracking.sync.decide import address_key, on_list
 from tracking.sync.facts import RecordRef
@@ -195,10 +199,20 @@ def accept(sender: UnknownSender, kind: str, *, by: str, now: datetime) -> tuple
         return ref, _accepted(row, ref, by=by, now=now)
 
 
+def takers(person: User, sender: UnknownSender, kind: str) -> QuerySet[Any]:
+    """Return the records of a kind that the sender's address may be added to by `person`, who may settle the sender.
+
+    Both the person and the mailbox's owner see them, and they are the owner's or nobody's: others' may only be read.
+    """
+    owner = sender.mailbox.owner
+    found = visible(person, MODELS[kind]).filter(Q(owner=None) | Q(owner=owner))
+    return found if owner == person else found.filter(pk__in=visible(owner, MODELS[kind]).order_by().values("pk"))
+
+
 def link(sender: UnknownSender, kind: str, record: Reachable, *, by: str, now: datetime) -> int:
     """Add the address of an unknown sender to a record that is there; return how much was linked. Raises `NotPossible`.
 
-    The caller has seen to it that the person may see and change the record.
+    The caller has seen to it that the record is one of the `takers`.
     """
     with transaction.atomic():
         row = _open(sender)

@@ -282,7 +282,9 @@ def link_sender(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "sender": sender,
         "words": words,
-        "found": address_pages.find_records(person, words, kinds=_WITH_ADDRESS),
+        "found": address_pages.find_records(
+            person, words, kinds=_WITH_ADDRESS, among=lambda kind: unknown_senders.takers(person, sender, kind)
+        ),
     }
     return render(request, "tracking/link_sender.html", context)
 
@@ -292,7 +294,8 @@ def link_sender_to(request: HttpRequest, pk: int) -> HttpResponse:
     """Add the sender's address to `record`, and link what is tracked of theirs."""
     person, sender = _sender(request, pk)
     ref = record_in(request.POST.get("record", ""))
-    record = visible(person, MODELS[ref.kind]).filter(pk=ref.id).first() if ref and ref.kind in _WITH_ADDRESS else None
+    within = ref is not None and ref.kind in _WITH_ADDRESS
+    record = unknown_senders.takers(person, sender, ref.kind).filter(pk=ref.id).first() if ref and within else None
     if ref is None or not isinstance(record, Reachable):
         messages.error(request, _("Nothing was changed: choose one of the records."))
         return HttpResponseRedirect(reverse("link_sender", args=[pk]))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mailboxes.claims import AlreadyRunning
@@ -451,3 +452,28 @@ def test_a_thread_is_called_by_what_one_may_read_of_it(client: Client, tmp_path:
         for name in ("", "split/", "stop/", "regarding/"):
             assert "dismissal" not in page(client, f"/threads/{at}/{name}")
     assert "More lunch" in page(client, f"/threads/{new.pk}/stop/")
+
+
+def test_an_address_is_added_to_no_record_of_others(client: Client, scene: scenes.Scene) -> None:  # noqa: F811
+    anna = scene.person("anna")
+    anna.user_permissions.add(Permission.objects.get(codename="read_all_records"))
+    theirs = Contact.objects.create(first_name="Pau", last_name="Of Bruno", owner=scene.person("bruno"))
+    at = f"/addresses/unknown/{jordi().pk}/link/"
+    assert "Of Bruno" not in page(client, f"{at}?q=pau")
+    assert "choose one of the records" in post(client, f"{at}now/", record=f"contact-{theirs.pk}")
+    theirs.refresh_from_db()
+    assert theirs.email1 == ""
+
+
+def test_who_settles_for_another_links_to_what_that_one_may_see(client: Client, scene: scenes.Scene) -> None:  # noqa: F811
+    fina = scene.person("fina")
+    client.force_login(fina)
+    hers = Contact.objects.create(last_name="Of Fina", owner=fina)
+    nobodys = Contact.objects.create(last_name="Of nobody")
+    for record in (hers, nobodys):
+        shown = post(client, f"/addresses/unknown/{jordi().pk}/link/now/", record=f"contact-{record.pk}")
+        assert "choose one of the records" in shown
+    assert not Participant.objects.filter(record_kind="contact", record_id__in=[hers.pk, nobodys.pk]).exists()
+    pau = Contact.objects.get(last_name="Riera")
+    shown = post(client, f"/addresses/unknown/{jordi().pk}/link/now/", record=f"contact-{pau.pk}")
+    assert "The address was added" in shown
