@@ -37,21 +37,23 @@ _TRACKED_AT_ONCE: Final = 500
 _ORDER: Final = {FolderRole.INBOX.value: 0, FolderRole.SENT.value: 1}
 
 
-def refused(mailbox: Mailbox, since: datetime) -> QuerySet[ItemDecision]:
+def refused(mailboxes: QuerySet[Mailbox], since: datetime) -> QuerySet[ItemDecision]:
     """Return the refusals of the window that a policy can turn, of mail that is still where it was."""
-    return _of_mail(mailbox, since).filter(outcome=Outcome.REFUSED, reason__in=_BY_POLICY)
+    return _of_mail(mailboxes, since).filter(outcome=Outcome.REFUSED, reason__in=_BY_POLICY)
 
 
-def tracked(mailbox: Mailbox, since: datetime) -> QuerySet[ItemDecision]:
+def tracked(mailboxes: QuerySet[Mailbox], since: datetime) -> QuerySet[ItemDecision]:
     """Return the decisions of the window by which a message was tracked of itself."""
-    found = _of_mail(mailbox, since).filter(outcome=Outcome.TRACKED, activity__isnull=False)
+    found = _of_mail(mailboxes, since).filter(outcome=Outcome.TRACKED, activity__isnull=False)
     return found.exclude(reason__in=_BY_HAND)
 
 
-def _of_mail(mailbox: Mailbox, since: datetime) -> QuerySet[ItemDecision]:
-    followed = mailbox.folders.filter(followed=True, gone_at=None).exclude(role__in=HOMES)
+def _of_mail(mailboxes: QuerySet[Mailbox], since: datetime) -> QuerySet[ItemDecision]:
+    # With its channel off nothing of mail is read, and no policy changes that (S15).
+    read = mailboxes.filter(incoming=True).order_by().values("pk")
+    followed = Folder.objects.filter(mailbox__in=read, followed=True, gone_at=None).exclude(role__in=HOMES)
     return ItemDecision.objects.filter(
-        mailbox=mailbox, decided_at__gte=since, folder__in=followed.order_by().values("pk")
+        mailbox__in=read, decided_at__gte=since, folder__in=followed.order_by().values("pk")
     )
 
 
@@ -65,9 +67,9 @@ def not_automated_since(profile: SyncProfile) -> datetime | None:
     return datetime.min.replace(tzinfo=UTC)
 
 
-def unclear(rows: QuerySet[ItemDecision], after: Rules, since: datetime | None) -> QuerySet[ItemDecision]:
+def unclear(rows: QuerySet[ItemDecision], since: datetime | None, *, exclude_automated: bool) -> QuerySet[ItemDecision]:
     """Return the tracked ones of which what is stored does not say enough: whether a program sent them."""
-    if not after.exclude_automated:
+    if not exclude_automated:
         return rows.none()
     return rows if since is None else rows.filter(activity__tracked_at__lt=since)
 

@@ -3,11 +3,13 @@
 The same questions as `tracking.linked.session` asks: what flows, what is linked, what may come back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from mailboxes.models import Run
+from django.db.models import QuerySet
+
+from mailboxes.models import Mailbox, Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Marks
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.writing import WholeProvider
@@ -70,15 +72,14 @@ def _of_link(link: ItemLink, modified_at: datetime, flow: Flow, *, flows: bool) 
 
 def turned_kinds(before: Policy, after: Policy) -> list[EntryKind]:
     """Return the kinds of which a field flows otherwise: of their pairs both sides must be read."""
-    if not before.mailbox.entries:
-        return []
     return [kind for kind in EntryKind if before.directions[kind] != after.directions[kind]]
 
 
-def pairs(policy: Policy, kind: EntryKind) -> list[ItemLink]:
-    """Return the links whose entries would be read."""
-    found = ItemLink.objects.filter(mailbox=policy.mailbox, kind=kind, unlinked_at=None, gone_at=None)
-    return list(found.exclude(item_id="").order_by("pk"))
+def pairs(mailboxes: QuerySet[Mailbox], kinds: Collection[EntryKind]) -> QuerySet[ItemLink]:
+    """Return the links whose entries would be read. A mailbox whose channel is off has none."""
+    on = mailboxes.filter(entries=True).order_by().values("pk")
+    found = ItemLink.objects.filter(mailbox__in=on, kind__in=list(kinds), unlinked_at=None, gone_at=None)
+    return found.exclude(item_id="").order_by("pk")
 
 
 def moves(

@@ -86,7 +86,10 @@ def carry_out(
         row.result = as_json(result)
         row.state, row.done = DryRun.State.DONE, row.total
     row.finished_at = clock()
-    row.save(update_fields=["result", "state", "error", "done", "finished_at"])
+    # Its draft, and with it the row, may have been published or thrown away meanwhile: then nobody waits any more.
+    DryRun.objects.filter(pk=row.pk).update(
+        result=row.result, state=row.state, error=row.error, done=row.done, finished_at=row.finished_at
+    )
 
 
 def _log(error: Exception, row: DryRun) -> None:

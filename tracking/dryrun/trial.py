@@ -17,12 +17,12 @@ from mailboxes.states import Intent
 from security.secrets import SecretUnreadable
 from tracking.content import read_envelopes
 from tracking.dryrun import mail, outcomes, records
+from tracking.dryrun.closed import Closed
 from tracking.dryrun.outcomes import Answer, Outcomes
 from tracking.dryrun.policies import Policy, in_force, proposed
 from tracking.faults import SecretLost
-from tracking.lookups import rules_of
 from tracking.models import ItemDecision, ItemLink
-from tracking.policy.document import Document, Subject
+from tracking.policy.document import Document, Subject, unsaved_profile
 from tracking.policy.document import in_force as document_in_force
 from tracking.policy.drafts import changes_mail
 
@@ -78,16 +78,18 @@ class Trial:
             yield present, proposed(present, self.subject, self.document)
 
     def cost(self) -> Cost:
-        """Return what the dry run would ask for; nothing is read for it but counts."""
-        stored = reads = seen = 0
-        for before, after in self.policies():
-            seen += 1
-            reads += sum(len(records.pairs(before, kind)) for kind in records.turned_kinds(before, after))
-            if self.concerns_mail:
-                rows = mail.tracked(before.mailbox, self.since)
-                stored += rows.count()
-                reads += mail.refused(before.mailbox, self.since).count() + self._unclear(rows, after).count()
-        return Cost(stored, reads, seen)
+        """Return what the dry run would ask for: counts, and as many queries whatever the number of mailboxes."""
+        boxes = self.mailboxes()
+        stored = reads = 0
+        # Directions are the profile's: which kinds are turned is the same for all of its mailboxes.
+        one = next(self.policies(), None)
+        if one is not None and (kinds := records.turned_kinds(*one)):
+            reads += records.pairs(boxes, kinds).count()
+        if self.concerns_mail:
+            rows = mail.tracked(boxes, self.since)
+            stored = rows.count()
+            reads += mail.refused(boxes, self.since).count() + self.unclear(rows).count()
+        return Cost(stored, reads, boxes.count())
 
     def run(
         self, open_provider: OpenProvider | None, *, progress: Callable[[int], None] = lambda _done: None,
@@ -97,20 +99,20 @@ class Trial:
         unclear. `progress` is told after each mailbox how many are done.
         """
         result = Result()
-        judges = (mail.Judge(), mail.Judge())
+        judges, closed = (mail.Judge(), mail.Judge()), Closed(self.now)
         for done, (before, after) in enumerate(self.policies(), start=1):
-            one = _OneMailbox(self, before, after, judges, result, most_read - result.read)
+            one = _OneMailbox(self, before, after, judges, closed, result, most_read - result.read)
             one.records()
             one.from_exchange(open_provider)
             progress(done)
         return result
 
-    def _unclear(self, rows: QuerySet[ItemDecision], after: Policy) -> QuerySet[ItemDecision]:
-        return mail.unclear(rows, rules_of(after.mailbox), self._settled)
-
-    def unclear(self, rows: QuerySet[ItemDecision], after: Policy) -> list[ItemDecision]:
+    def unclear(self, rows: QuerySet[ItemDecision]) -> QuerySet[ItemDecision]:
         """Return the tracked ones that must be read to be judged."""
-        return list(self._unclear(rows, after).order_by("pk"))
+        excluded = (
+            isinstance(self.subject, SyncProfile) and unsaved_profile(self.subject, self.document).exclude_automated
+        )
+        return mail.unclear(rows, self._settled, exclude_automated=excluded).order_by("pk")
 
 
 @dataclass(slots=True)
@@ -119,6 +121,7 @@ class _OneMailbox:
     before: Policy
     after: Policy
     judges: tuple[mail.Judge, mail.Judge]
+    closed: Closed
     result: Result
     room: int
     _fates: dict[EntryKind, dict[int, outcomes.Fate]] = field(default_factory=dict)
@@ -126,6 +129,10 @@ class _OneMailbox:
     @property
     def pk(self) -> int:
         return self.before.mailbox.pk
+
+    @property
+    def _box(self) -> QuerySet[Mailbox]:
+        return Mailbox.objects.filter(pk=self.pk)
 
     def records(self) -> None:
         """Compare the fates of records: what would be made, linked again, unlinked."""
@@ -137,13 +144,16 @@ class _OneMailbox:
     def from_exchange(self, open_provider: OpenProvider | None) -> None:
         """Judge what must be read, as far as there is room; what cannot be read is unclear."""
         turned = {
-            kind: records.kept(self._fates[kind], records.pairs(self.before, kind))
+            kind: records.kept(self._fates[kind], list(records.pairs(self._box, [kind])))
             for kind in records.turned_kinds(self.before, self.after)
         }
         refusals = self._refusals()
         unclear = self._unclear()
         read: dict[str, Envelope] = {}
-        if open_provider is not None and (refusals or unclear or any(turned.values())):
+        wanted = open_provider is not None and bool(refusals or unclear or any(turned.values()))
+        if wanted and (code := self.closed.why(self.before.mailbox)):
+            self.result.errors[self.pk] = code
+        elif open_provider is not None and wanted:
             try:
                 provider = open_provider(self.before.mailbox)
                 for kind in list(turned):
@@ -153,6 +163,7 @@ class _OneMailbox:
                 refusals = []
                 read = self._envelopes(unclear, provider)
             except ProviderError as error:
+                self.closed.note(self.before.mailbox, error)
                 self.result.errors[self.pk] = error.code
             except SecretUnreadable:
                 self.result.errors[self.pk] = SecretLost.code
@@ -191,12 +202,12 @@ class _OneMailbox:
     def _refusals(self) -> list[ItemDecision]:
         if not self.trial.concerns_mail:
             return []
-        return list(mail.refused(self.before.mailbox, self.trial.since).select_related("folder").order_by("pk"))
+        return list(mail.refused(self._box, self.trial.since).select_related("folder").order_by("pk"))
 
     def _unclear(self) -> list[ItemDecision]:
         if not self.trial.concerns_mail:
             return []
-        return self.trial.unclear(mail.tracked(self.before.mailbox, self.trial.since), self.after)
+        return list(self.trial.unclear(mail.tracked(self._box, self.trial.since)))
 
     def _judge_refused(self, rows: list[ItemDecision], provider: WholeProvider) -> None:
         # The latest first: they are what people remember; in a run's order all the same.
@@ -218,7 +229,7 @@ class _OneMailbox:
     def _judge_tracked(self, unclear: list[ItemDecision], read: dict[str, Envelope]) -> None:
         if not self.trial.concerns_mail:
             return
-        rows = mail.tracked(self.before.mailbox, self.trial.since)
+        rows = mail.tracked(self._box, self.trial.since)
         boxes = [self.before.mailbox, self.after.mailbox]
         old, new = mail.of_tracked(boxes, rows, {row.pk for row in unclear}, read)
         self.result.outcomes.add(outcomes.of_mail(self.pk, old, new, is_kept=True))

@@ -6,13 +6,15 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 
-from mailboxes.models import Mailbox, SyncProfile
+from mailboxes.models import Mailbox, ServerProfile, SyncProfile
 from mailboxes.provider.entries import EntryKind, Field
-from mailboxes.provider.errors import Unavailable
-from mailboxes.states import Intent
+from mailboxes.provider.errors import AccessRefused, AuthRejected, Scope, Throttled, Unavailable
+from mailboxes.states import Intent, State
 from security.commands import Failed, WrongUse
 from security.models import User
 from security.secrets import SecretUnreadable
@@ -98,6 +100,96 @@ def test_since_when_no_automated_mail_was_tracked_is_known_from_the_history(offi
     PolicyChange.objects.all().delete()
     cost, _result, _counted = tried(office, with_settings(office, track="records"))
     assert cost.reads == 0
+
+
+@pytest.fixture
+def boxes(office):
+    """Four mailboxes with one refused message each."""
+    SyncProfile.objects.filter(pk=office.profile.pk).update(track="none")
+    found = [office.mailbox(f"box{number}", track="") for number in range(4)]
+    for number, box in enumerate(found):
+        office.server.deliver(box.address, message_id=f"<b{number}@c.example>", sender="pau@c.example")
+        office.sync(box)
+    return found
+
+
+def asked(office, boxes, method="envelopes"):
+    return [office.server.calls[box.address, method] for box in boxes]
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "requests"),
+    [
+        (AuthRejected(), "", [1, 0, 0, 0]),
+        (AuthRejected(), "own", [1, 1, 1, 1]),
+        (Throttled(scope=Scope.SERVER), "", [1, 0, 0, 0]),
+        (Unavailable(), "", [1, 1, 1, 0]),
+        (AccessRefused(), "", [1, 1, 1, 1]),
+    ],
+)
+def test_what_is_refused_for_all_is_not_asked_of_every_mailbox(office, boxes, error, own, requests):
+    Mailbox.objects.update(username=own)
+    before = asked(office, boxes)
+    office.server.fail("envelopes", error, times=4)
+    _cost, result, counted = tried(office, with_settings(office, track="all"))
+    assert [now - was for now, was in zip(asked(office, boxes), before, strict=True)] == requests
+    assert result.errors == {box.pk: error.code for box in boxes}
+    assert counted == {("mail", "unclear"): 4}
+
+
+@pytest.mark.parametrize(
+    ("server", "mailbox", "code"),
+    [
+        ({"stopped_code": "sign_in_refused"}, {}, "sign_in_refused"),
+        ({"not_before": timedelta(hours=1)}, {}, "server_busy"),
+        ({}, {"not_before": timedelta(hours=1), "issue_code": "unreachable"}, "unreachable"),
+        ({}, {"state": State.SIGN_IN_FAILED, "issue_code": "sign_in_refused"}, "sign_in_refused"),
+    ],
+)
+def test_what_no_run_would_ask_is_not_asked(office, boxes, server, mailbox, code):
+    if server.get("stopped_code"):
+        server = {**server, "stopped_at": office.now}
+    for rows_of, fields in ((ServerProfile.objects, server), (Mailbox.objects, mailbox)):
+        later = {name: office.now + value for name, value in fields.items() if isinstance(value, timedelta)}
+        rows_of.update(**{**fields, **later})
+    before = asked(office, boxes)
+    _cost, result, counted = tried(office, with_settings(office, track="all"))
+    assert asked(office, boxes) == before
+    assert set(result.errors.values()) == {code}
+    assert counted == {("mail", "unclear"): 4}
+
+
+def test_s15_no_mail_is_read_of_a_mailbox_whose_channel_is_off(office, boxes):
+    Mailbox.objects.filter(pk__in=[box.pk for box in boxes[:3]]).update(incoming=False)
+    before = asked(office, boxes)
+    cost, result, counted = tried(office, with_settings(office, track="all"))
+    assert (cost.reads, result.read, counted) == (1, 1, {("mail", "add"): 1})
+    assert [now - was for now, was in zip(asked(office, boxes), before, strict=True)] == [0, 0, 0, 1]
+
+
+def test_what_it_would_cost_is_asked_in_as_many_queries_whatever_the_mailboxes(office, boxes):
+    document = {**with_settings(office, track="all"), "directions": {"task": {"subject": "to_crm"}}}
+
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            cost = Trial(profile_of(office), document, days=30, now=office.now).cost()
+        return len(captured), cost.reads
+
+    few, reads = queries()
+    for number in range(10):
+        office.mailbox(f"more{number}", track="")
+    assert queries() == (few, reads)
+
+
+def test_a_draft_that_is_gone_when_its_dry_run_ends_is_no_error(office, anna, monkeypatch):
+    draft = drafts.begin(anna, by="a", now=office.now)
+    run = DryRun.objects.create(
+        draft=draft, revision=1, proposed=draft.proposed, days=1, asked_by=anna.owner, asked_at=office.now,
+        expires_at=office.now,
+    )  # fmt: skip
+    monkeypatch.setattr(rows.Trial, "run", lambda *_args, **_more: drafts.discard(draft) or trial.Result())
+    rows.work(run.pk)
+    assert not DryRun.objects.exists()
 
 
 def test_refused_mail_is_read_again_up_to_the_cap_the_latest_first(office, anna):
