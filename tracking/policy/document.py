@@ -39,7 +39,7 @@ MOST_CONDITIONS: Final = 100
 def in_force(subject: Subject) -> Document:
     """Return the document of what is in force."""
     if isinstance(subject, Mailbox):
-        return {"filters": _filters(SyncFilter.objects.filter(mailbox=subject))}
+        return {"filters": _filters(subject.filters.all())}
     rows = FieldDirection.objects.filter(sync_profile=subject).order_by("kind", "field")
     chosen: dict[str, dict[str, str]] = {}
     for row in rows:

@@ -56,9 +56,11 @@ def subject_of(row: PolicyDraft | PolicyChange) -> Subject:
     return subject
 
 
-def begin(subject: Subject, *, by: str, now: datetime, proposed: Document | None = None) -> PolicyDraft:
-    """Make a draft of what is in force, or of `proposed`."""
-    base = in_force(subject)
+def begin(
+    subject: Subject, *, by: str, now: datetime, base: Document | None = None, proposed: Document | None = None
+) -> PolicyDraft:
+    """Make a draft of what is in force, or of `proposed`. `base`: what was in force when that was thought of."""
+    base = base or in_force(subject)
     return PolicyDraft.objects.create(
         **_whose(subject), base=base, proposed=base if proposed is None else completed(proposed, base), made_by=by,
         made_at=now, changed_by=by, changed_at=now,

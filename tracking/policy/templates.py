@@ -8,6 +8,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from django.db.models import QuerySet
 
@@ -27,25 +28,31 @@ class Plan:
     """What applying the templates would change in one mailbox."""
 
     mailbox: Mailbox
+    present: Document
     document: Document
     differences: Sequence[Difference]
+    templates: Sequence[Document]
 
 
 def plans(profile: SyncProfile, seen: QuerySet[Mailbox]) -> list[Plan]:
-    """Return a plan for each mailbox of the profile, among those that the reader sees, in which anything would change."""
+    """Return a plan for each mailbox of the profile, among those that the reader sees, in which anything would change;
+    the first `AT_ONCE` of them: once those are done, there are others.
+    """
     wanted = [
         each
         for each in in_force(profile)["filters"].values()
         if each["scope"] == SyncFilter.Scope.TEMPLATE and each["active"]
     ]
     boxes = seen.filter(sync_profile=profile).select_related("owner").prefetch_related("filters").order_by("pk")
-    found = []
-    for mailbox in boxes[:AT_ONCE]:
-        present = in_force(mailbox)
-        document = _applied(present, wanted)
-        if differences := words.differences(present, document):
-            found.append(Plan(mailbox, document, differences))
-    return found
+    found = (_plan(mailbox, wanted) for mailbox in boxes.iterator(chunk_size=AT_ONCE))
+    return list(islice((plan for plan in found if plan is not None), AT_ONCE))
+
+
+def _plan(mailbox: Mailbox, wanted: Sequence[Document]) -> Plan | None:
+    present = in_force(mailbox)
+    document = _applied(present, wanted)
+    differences = words.differences(present, document)
+    return Plan(mailbox, present, document, differences, wanted) if differences else None
 
 
 def _applied(present: Document, wanted: Sequence[Document]) -> Document:
@@ -70,14 +77,20 @@ def _own(template: Document) -> Document:
 
 def apply(chosen: Sequence[Plan], *, by: str, now: datetime) -> tuple[int, list[str]]:
     """Bring the plans into force, each by itself; return how many, and the addresses whose examples stand against it."""
-    done, left = 0, []
-    for plan in chosen:
-        draft = drafts.begin(plan.mailbox, by=by, now=now, proposed=plan.document)
-        try:
-            drafts.publish(draft, revision=draft.revision, by=by, now=now)
-        except (drafts.NotPublishable, drafts.Overtaken, drafts.NothingChanged):
-            drafts.discard(draft)
-            left.append(plan.mailbox.address)
-        else:
-            done += 1
-    return done, left
+    left = [plan.mailbox.address for plan in chosen if not _published(plan, by=by, now=now)]
+    return len(chosen) - len(left), left
+
+
+def _published(plan: Plan, *, by: str, now: datetime) -> bool:
+    draft = drafts.begin(plan.mailbox, by=by, now=now, base=plan.present, proposed=plan.document)
+    try:
+        drafts.publish(draft, revision=draft.revision, by=by, now=now)
+    except drafts.Overtaken:
+        # Its owner published something meanwhile: that stays, and the templates are applied to it.
+        drafts.discard(draft)
+        again = _plan(Mailbox.objects.select_related("owner").get(pk=plan.mailbox.pk), plan.templates)
+        return again is None or _published(again, by=by, now=now)
+    except (drafts.NotPublishable, drafts.NothingChanged):
+        drafts.discard(draft)
+        return False
+    return True

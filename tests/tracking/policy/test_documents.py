@@ -4,6 +4,8 @@ import copy
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
@@ -12,7 +14,7 @@ from tests.tracking.office import Office
 from tracking import demo_policy
 from tracking.linked import channel
 from tracking.models import Contact, FieldDirection, PolicyChange, PolicyDraft, SyncFilter, Task
-from tracking.policy import drafts, typed, words
+from tracking.policy import drafts, templates, typed, words
 from tracking.policy.document import completed, in_force, problems
 from tracking.policy.examples import failing, row_of
 
@@ -256,3 +258,48 @@ def test_a_demo_without_tasks_has_no_owners_filter(office, profile):
     box = office.mailbox("marta")
     demo_policy.make(profile, box.owner, NOW)
     assert not SyncFilter.objects.filter(scope="owner").exists()
+
+
+# -- templates for many
+
+
+@pytest.fixture
+def template(profile):
+    return SyncFilter.objects.create(
+        sync_profile=profile, scope="template", kind="contact", name="All", conditions={"any": False, "parts": []}
+    )
+
+
+def test_what_an_owner_publishes_while_templates_are_applied_stays(office, profile, template):
+    anna, ben = office.mailbox("anna"), office.mailbox("ben")
+    plans = templates.plans(profile, Mailbox.objects.all())
+    for kind, name in (("task", "Hers"), ("contact", "All")):
+        SyncFilter.objects.create(
+            mailbox=anna, scope="owner", kind=kind, name=name, excludes=True, conditions={"any": False, "parts": []}
+        )
+    assert templates.apply(plans, by="x", now=NOW) == (2, [])
+    for box, names in ((anna, ["All", "Hers"]), (ben, ["All"])):
+        found = SyncFilter.objects.filter(mailbox=box).order_by("name")
+        assert [(each.name, each.excludes) for each in found] == [(name, name == "Hers") for name in names]
+    assert not PolicyDraft.objects.exists()
+
+
+def test_one_press_after_the_other_reaches_every_mailbox(office, profile, template, monkeypatch):
+    monkeypatch.setattr(templates, "AT_ONCE", 2)
+    boxes = [office.mailbox(f"box{number}") for number in range(5)]
+    done = [templates.apply(templates.plans(profile, Mailbox.objects.all()), by="x", now=NOW)[0] for _ in range(4)]
+    assert done == [2, 2, 1, 0]
+    assert SyncFilter.objects.filter(mailbox__in=boxes).count() == 5
+
+
+def test_looking_for_mailboxes_to_apply_templates_to_asks_no_more_for_more(office, profile, template):
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            templates.plans(profile, Mailbox.objects.all())
+        return len(captured)
+
+    office.mailbox("anna")
+    few = queries()
+    for number in range(6):
+        office.mailbox(f"box{number}")
+    assert queries() == few
