@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crmsync_site.ui.listing import words as words_in
 from mailboxes import queries_list, queries_page
 from mailboxes.access_rules import may_sync
 from mailboxes.models import Mailbox
@@ -109,7 +110,7 @@ def draft_filter(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         messages.error(request, _("This is more than a filter can hold, so nothing was changed. Put the list into a field of the record, and ask for that."))  # fmt: skip
         return HttpResponseRedirect(request.get_full_path())
     editing = _Editing(
-        draft, key, stored, rows, HeadForm(request.POST), _examples(person, stored, request), request.POST.get("find", "")
+        draft, key, stored, rows, HeadForm(request.POST), _examples(person, stored, request), words_in(request.POST, "find")
     )  # fmt: skip
     if do == "save":
         return _saved(request, editing)

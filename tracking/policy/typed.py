@@ -273,7 +273,8 @@ def of_post(kind: EntryKind, data: QueryDict) -> Rows:
             above.parts.append(groups[path])
         else:
             names = (data.get(f"{name}-{path}", "") for name in ("column", "operator", "value"))
-            column, operator, value = (each[: 2 * _LONGEST] for each in names)
+            # No browser sends a NUL, and no database stores one.
+            column, operator, value = (each.replace("\x00", "")[: 2 * _LONGEST] for each in names)
             above.parts.append(Row(kind, path, column, operator, value))
     if sum(isinstance(each, Row) for each in root.walk()) > MOST_CONDITIONS:
         raise TooMuch

@@ -534,3 +534,15 @@ def test_only_its_owner_changes_own_filters(client, scene):
     assert client.post(reverse("begin_own_draft", args=[scene.box.pk])).status_code == 403
     client.force_login(scene.person("bruno"))
     assert client.post(reverse("begin_own_draft", args=[scene.box.pk])).status_code == 404
+
+
+@pytest.mark.parametrize(("do", "more"), [("save", {}), ("find", {"find": "a\x00b"})])
+def test_a_nul_that_somebody_sends_is_no_text(admin, profile, do, more):
+    draft = begun(admin, profile)
+    address = f"{at(draft, 'draft_filter', 'new')}?scope=system&kind=contact"
+    answer = admin.post(address, form(draft, row("0", "first_name", "is", "Pa\x00u"), do=do, **more))
+    assert answer.status_code in (200, 302)
+    if do == "save":
+        draft.refresh_from_db()
+        (kept,) = [each for each in draft.proposed["filters"].values() if each["name"] == "Theirs"]
+        assert kept["conditions"]["parts"][0]["value"] == "Pau"
