@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils.timezone import localdate
 
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind, Field
@@ -32,16 +34,24 @@ MAILBOXES_SHOWN: Final = 100
 
 def profiles(person: User) -> QuerySet[SyncProfile]:
     """Return the sync profiles that a person may see, with counts of mailboxes they see, filters, drafts, last change."""
-    boxes = visible(person, Mailbox).order_by().values("pk")
-    drafts = visible(person, PolicyDraft).order_by().values("pk")
-    changes = visible(person, PolicyChange).order_by().values("pk")
+    filters = SyncFilter.objects.all()
+    # Each counted by itself: joined together there are as many rows as their product.
     return visible(person, SyncProfile).annotate(
-        boxes=Count("mailboxes", filter=Q(mailboxes__in=boxes), distinct=True),
-        system=Count("filters", filter=Q(filters__scope=SyncFilter.Scope.SYSTEM), distinct=True),
-        templates=Count("filters", filter=Q(filters__scope=SyncFilter.Scope.TEMPLATE), distinct=True),
-        open_drafts=Count("drafts", filter=Q(drafts__in=drafts), distinct=True),
-        changed_at=Max("changes__published_at", filter=Q(changes__in=changes)),
+        boxes=_number(visible(person, Mailbox)),
+        system=_number(filters.filter(scope=SyncFilter.Scope.SYSTEM)),
+        templates=_number(filters.filter(scope=SyncFilter.Scope.TEMPLATE)),
+        open_drafts=_number(visible(person, PolicyDraft)),
+        changed_at=Subquery(_of_profile(visible(person, PolicyChange)).values("published_at")[:1]),
     )
+
+
+def _of_profile(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.filter(sync_profile=OuterRef("pk"))
+
+
+def _number(rows: QuerySet[Any]) -> Coalesce:
+    counted = _of_profile(rows).order_by().values("sync_profile").annotate(n=Count("pk"))
+    return Coalesce(Subquery(counted.values("n")), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +222,7 @@ def matches(person: User, subject: Subject, kind: EntryKind, conditions: Any, no
         group = read(conditions, COLUMNS[kind])
     except FilterWrong:
         return None
-    asker = links.asker_of(subject, now) if isinstance(subject, Mailbox) else Asker(person.pk, now, now.date())
+    asker = links.asker_of(subject, now) if isinstance(subject, Mailbox) else Asker(person.pk, now, localdate(now))
     rows: QuerySet[Owned] = visible(owner, MODELS[kind]).order_by()
     return Matches(rows.filter(as_q(group, COLUMNS[kind], asker)).count(), rows.count())
 
