@@ -36,7 +36,8 @@ _IN_SUBJECT: Final = 3
 
 _WHOLE: Final = re.compile(rf"[a-z2-7]{{{LENGTH}}}")
 _IN_ID: Final = re.compile(rf"<?crm\.([a-z2-7]{{{LENGTH}}})\.", re.IGNORECASE)
-_BRACKETED: Final = re.compile(rf"\s*\[crm:([a-z2-7]{{{LENGTH}}})\]", re.IGNORECASE)
+# Bounded: a subject may be nothing but white space, which is searched from each of its places.
+_BRACKETED: Final = re.compile(rf"\s{{0,9}}\[crm:([a-z2-7]{{{LENGTH}}})\]", re.IGNORECASE)
 
 
 class Kind(IntEnum):
