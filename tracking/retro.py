@@ -187,7 +187,8 @@ def _match_part(pks: Sequence[int], record: RecordRef) -> tuple[int, int]:
         linked |= {row.activity_id for row in changed if row.record_kind}
         ambiguous |= {row.activity_id for row in changed if row.ambiguous}
         if mailbox.sync_profile.retro_regarding:
-            _regard({row.activity.thread_id for row in changed if row.record_id == record.id}, mailbox, record)
+            linked_to_it = [row for row in changed if (row.record_kind, row.record_id) == (record.kind, record.id)]
+            _regard({row.activity.thread_id for row in linked_to_it}, mailbox, record)
     return len(linked), len(ambiguous - linked)
 
 

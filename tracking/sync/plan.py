@@ -332,7 +332,15 @@ def _people(envelope: Envelope, *, rules: Rules, known: Known) -> tuple[Person, 
                 address.name,
                 fitting[0] if len(fitting) == 1 else None,
                 ambiguous=len(fitting) > 1,
-                chosen=key in known.choices and len(fitting) < 2,
+                chosen=_had_its_say(key, fitting, known),
             ),
         )
     return tuple(people.values())
+
+
+def _had_its_say(address: str, fitting: tuple[RecordRef, ...], known: Known) -> bool:
+    """Tell whether what fits is so by its owner's choice; one for a record that has the address no more says nothing."""
+    if address not in known.choices:
+        return False
+    choice = known.choices[address]
+    return fitting == (() if choice is None else (choice,))

@@ -39,6 +39,8 @@ def stranger(envelope: Envelope, *, sent: bool, rules: Rules, known: Known) -> A
     address = address_key(sender)
     if not _ADDRESS.match(address) or len(address) > _LONGEST or is_nobodys(address) or automated(envelope):
         return None
-    if colleague(address, rules=rules, known=known) or on_list(address, rules.blocked) or address in known.choices:
+    if colleague(address, rules=rules, known=known) or on_list(address, rules.blocked):
+        return None
+    if address in known.choices and known.choices[address] is None:
         return None
     return None if candidates(address, rules=rules, known=known) else sender

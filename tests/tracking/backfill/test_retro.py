@@ -345,3 +345,32 @@ def test_an_address_that_comes_from_outlook_is_matched_too(marta: Mailbox) -> No
     assert not AddressMatch.objects.exists()
     take(record, {Field.EMAIL2: ANNA}, marta.owner)
     assert AddressMatch.objects.get(record_id=record.pk).wanted_at is not None
+
+
+def chose(marta: Mailbox, lead: Lead, now: datetime) -> None:
+    AddressChoice.objects.create(
+        owner=marta.owner, address=ANNA, record_kind="lead", record_id=lead.pk, by="marta", at=now
+    )
+
+
+def test_a_choice_for_a_record_that_lost_the_address_keeps_no_other_from_it(office: Office, marta: Mailbox) -> None:
+    chose(marta, Lead.objects.create(name="No address any more"), office.now)
+    deliver(office, marta, 1)
+    office.sync(marta)
+    assert Participant.objects.get(email=ANNA).chosen == ""
+    record = Contact.objects.create(last_name="A", email1=ANNA)
+    assert got(record, office.now) == (1, 0)
+
+
+def test_a_thread_is_about_no_record_that_merely_has_the_number_of_the_one_chosen(
+    office: Office, marta: Mailbox
+) -> None:
+    SyncProfile.objects.update(retro_regarding=True)
+    deliver(office, marta, 1)
+    office.sync(marta)
+    lead = Lead.objects.create(pk=777, name="Chosen", email1=ANNA)
+    record = Contact.objects.create(pk=777, last_name="A", email1=ANNA)
+    chose(marta, lead, office.now)
+    assert got(record, office.now) == (1, 0)
+    assert linked(lead) == 1
+    assert Activity.objects.get().regarding_kind == ""

@@ -66,3 +66,5 @@ def test_whoever_has_a_record_or_was_settled_before_is_known():
     assert asked(Known(records={address: (RecordRef("lead", 1),)})) is None
     assert asked(Known(records={address: (RecordRef("lead", 1), RecordRef("contact", 2))})) is None
     assert asked(Known(choices={address: None})) is None
+    # A record was chosen that does not have the address any more: nobody has it.
+    assert asked(Known(choices={address: RecordRef("lead", 5)})) is not None
