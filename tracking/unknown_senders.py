@@ -48,9 +48,9 @@ class NotPossible(Exception):
 # -- while mail is stored
 
 
-def lock_key(owner: int | None, address: str) -> str:
-    """Return the key under which records for an address are made for one owner: one at a time."""
-    return hashlib.sha256(f"record of {owner} for {address}".encode("utf-8", "surrogatepass")).hexdigest()
+def lock_key(address: str) -> str:
+    """Return the key under which records for an address are made: one at a time, since owners may see each other's."""
+    return hashlib.sha256(f"record for {address}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def keys_to_lock(action: Track | Link, mailbox: Mailbox) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def keys_to_lock(action: Track | Link, mailbox: Mailbox) -> tuple[str, ...]:
     track = action if isinstance(action, Track) else action.otherwise
     if not isinstance(track, Track) or track.stranger is None or mailbox.sync_profile.unknown_senders not in _AT_ONCE:
         return ()
-    return (lock_key(mailbox.owner_id, address_key(track.stranger)),)
+    return (lock_key(address_key(track.stranger)),)
 
 
 def note(tracks: Sequence[Track], made: Mapping[str, int], *, mailbox: Mailbox, now: datetime) -> None:
@@ -190,7 +190,7 @@ def accept(sender: UnknownSender, kind: str, *, by: str, now: datetime) -> tuple
     Where a record has the address by now, that one is taken; with several, or a settled sender: `NotPossible`.
     """
     with transaction.atomic():
-        lock_keys([lock_key(sender.mailbox.owner_id, sender.address)])
+        lock_keys([lock_key(sender.address)])
         row = _open(sender)
         there = candidates_of(row.mailbox, {row.address}).get(row.address, ())
         if len(there) > 1:

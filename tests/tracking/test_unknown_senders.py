@@ -228,11 +228,14 @@ def test_an_ignored_sender_becomes_no_record_at_once(office):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_mailboxes_of_one_owner_that_meet_a_sender_at_once_make_one_record(tmp_path, settings):
+@pytest.mark.parametrize("one_owner", [True, False])
+def test_two_mailboxes_that_meet_a_sender_at_once_make_one_record(tmp_path, settings, one_owner):
     settings.BLOB_ROOT = tmp_path
     office = staging(Unknown.CONTACT)
     boxes = [office.mailbox("anna"), office.mailbox("sales")]
-    type(boxes[1]).objects.filter(pk=boxes[1].pk).update(owner=boxes[0].owner)
+    # Two owners see each other's records.
+    if one_owner:
+        type(boxes[1]).objects.filter(pk=boxes[1].pk).update(owner=boxes[0].owner)
     for n, box in enumerate(boxes):
         for m in range(3):
             deliver(office, box, 10 * n + m, conversation="")
