@@ -48,6 +48,9 @@ _MOST_STEPS: Final = 8
 # What a mail can do to a request: the server falls over it, or never comes to an end with it. Then reading goes on.
 _PERHAPS_THE_MAIL: Final = frozenset({"timed_out", "connection_lost", "server_error", "answer_unreadable"})
 _DETAIL_CHARACTERS: Final = 2_000
+# Exchange takes subjects of so many characters; a token in brackets is some of them.
+_SUBJECT: Final = 255
+_IN_BRACKETS: Final = token.LENGTH + len(" [crm:]")
 # How many messages a References header names (RFC 5322 §3.6.4 asks for all; long ones are cut by mail systems).
 _REFERENCES: Final = 20
 AUTHOR_REFUSED: Final = "author_refused"
@@ -161,9 +164,10 @@ class Session:
             return None
         answered = _answered(mail.answers)
         carried = token.in_message_id(mail.message_id)
+        shown = carried if self.mailbox.sync_profile.token_in_subject else ""
         return OutgoingMail(
             message_id=mail.message_id,
-            subject=token.with_token(mail.subject, carried if self.mailbox.sync_profile.token_in_subject else ""),
+            subject=token.with_token(mail.subject[: _SUBJECT - _IN_BRACKETS] if shown else mail.subject, shown),
             token=carried,
             to=_addresses(mail.to),
             cc=_addresses(mail.cc),

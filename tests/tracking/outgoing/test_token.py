@@ -63,3 +63,13 @@ def test_switched_while_it_waits_its_header_says_what_its_message_id_does(post: 
     post.settle(1)
     first.refresh_from_db()
     assert sent(post).token == token.in_message_id(first.message_id) == ""
+
+
+@pytest.mark.parametrize("post", ["memory"], indirect=True)
+def test_a_long_subject_makes_room_for_the_token(post: Post) -> None:
+    SyncProfile.objects.update(token=True, token_in_subject=True)
+    post.write("x" * 255)
+    post.settle(1)
+    envelope = sent(post)
+    assert envelope.subject == "x" * 224 + f" [crm:{envelope.token}]"
+    assert len(envelope.subject) == 255
