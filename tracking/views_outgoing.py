@@ -100,7 +100,7 @@ def save_mail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         )
         if sending:
             decisions.send(saved, by=person, now=timezone.now())
-    except decisions.NotPossible:
+    except (decisions.NotPossible, decisions.NotYours):
         return _not_possible(request, mail)
     except OSError:
         form.add_error("added", _("The files could not be kept: there is no room on the disk. Nothing was sent."))

@@ -1,7 +1,7 @@
 """What people decide on mail: send it, send it again, give it up, say that it was sent, correct it.
 
 Each locks the row, looks whether it still is as the person saw it, and leaves the rest to the next run. A person sends
-from a mailbox of their own, and only the mailbox's owner decides (`may_decide`).
+from a mailbox of their own, and only the mailbox's owner decides; a draft is its author's (`may_decide`).
 """
 
 import logging
@@ -14,7 +14,7 @@ from django.db.models.functions import Least
 from redis import RedisError
 
 from mailboxes.models import Mailbox, Run
-from mailboxes.states import Intent
+from mailboxes.states import Intent, State
 from security.models import User
 from tracking import actions, tokens
 from tracking.models import OutgoingFile, OutgoingMail
@@ -35,14 +35,16 @@ class NotYours(Exception):
 
 
 def may_decide(person: User, mail: OutgoingMail) -> bool:
-    """Tell whether the person decides on the mail: whoever owns the mailbox, and of a draft only its author."""
-    return mail.mailbox.owner_id == person.pk and (mail.state != _State.DRAFT or mail.author_id == person.pk)
+    """Tell whether the person decides on the mail: whoever owns the mailbox, of a draft its author."""
+    return (mail.author_id if mail.state == _State.DRAFT else mail.mailbox.owner_id) == person.pk
 
 
 def send(mail: OutgoingMail, *, by: User, now: datetime) -> None:
     """Send a draft: at once, or as soon as its channel and mailbox are on. Raises `NotYours`, `NotPossible`."""
     with transaction.atomic():
         row = _locked(mail, by, _State.DRAFT)
+        if row.mailbox.owner_id != by.pk:
+            raise NotYours
         row.stamp = f"mail-{uuid4().hex}"
         named, domain = tokens.Named(tokens.Kind.OUTGOING, row.pk), row.mailbox.address.rpartition("@")[2]
         row.message_id = tokens.marks(
@@ -146,8 +148,12 @@ def _settle(row: OutgoingMail, state: str, by: User, now: datetime) -> None:
 
 
 def _have_sent(mailbox: Mailbox, by: User) -> None:
-    """Have a run begin at once. What keeps it from beginning is seen on the screen, and ends with the schedule's next."""
-    if not mailbox.outgoing:
+    """Have a run begin at once. What keeps it from beginning is seen on the screen, and ends with the schedule's next.
+
+    A sign-in that was refused is not tried by every mail: enough of them lock the account. Whoever mends it says so.
+    """
+    stopped = mailbox.server.stopped_at is not None and not mailbox.username
+    if not mailbox.outgoing or stopped or mailbox.state == State.SIGN_IN_FAILED:
         return
     # The queue is gone: the mailbox is due, and whoever dispatches next finds it.
     with suppress(actions.NotOn, RedisError):

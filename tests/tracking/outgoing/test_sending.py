@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis import RedisError
 
-from mailboxes.models import Mailbox, Run
+from mailboxes.models import Mailbox, Run, ServerProfile
 from mailboxes.provider.errors import (
     AuthRejected,
     ChangedMeanwhile,
@@ -20,7 +20,7 @@ from mailboxes.provider.errors import (
     WriteRefused,
 )
 from mailboxes.provider.port import FolderRole
-from mailboxes.states import Intent, Track
+from mailboxes.states import Intent, State, Track
 from security.models import User
 from tests.tracking.outgoing.post import ANNA, BEN, MemoryPost, Post, assert_one, deal, is_on
 from tracking import actions, blobs
@@ -328,8 +328,9 @@ def test_nobody_sends_from_a_mailbox_that_is_not_theirs(memory: MemoryPost) -> N
     for decide in (decisions.send, decisions.discard):
         with pytest.raises(decisions.NotYours):
             decide(draft, by=eva, now=memory.now)
-        with pytest.raises(decisions.NotYours):
-            decide(theirs, by=eva, now=memory.now)
+    with pytest.raises(decisions.NotYours):
+        decisions.send(theirs, by=eva, now=memory.now)
+    decisions.discard(theirs, by=eva, now=memory.now)
     mail = memory.write()
     with pytest.raises(decisions.NotYours):
         decisions.discard(mail, by=eva, now=memory.now)
@@ -469,3 +470,18 @@ def test_mail_of_a_mailbox_that_goes_to_somebody_else_during_the_run_does_not_le
         memory.run()
     mail.refresh_from_db()
     assert (mail.state, mail.error_code, memory.arrived()) == ("failed", "author_refused", [])
+
+
+@pytest.mark.parametrize("how", ["server", "mailbox"])
+def test_pressing_send_does_not_try_a_sign_in_that_was_refused(memory: MemoryPost, how: str) -> None:
+    if how == "server":
+        ServerProfile.objects.update(stopped_at=timezone.now(), stopped_code="auth_rejected")
+    else:
+        is_on(memory.anna)
+        Mailbox.objects.update(state=State.SIGN_IN_FAILED)
+    mail = memory.write()
+    assert not Run.objects.exists()
+    ServerProfile.objects.update(stopped_at=None)
+    Mailbox.objects.update(state=State.IDLE)
+    memory.settle(1)
+    assert_one(memory, mail)
