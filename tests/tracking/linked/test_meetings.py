@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import Permission
 
-from mailboxes.provider.entries import Attendee, EntryKind, Field, Span
+from mailboxes.provider.entries import Attendee, EntryKind, Field, Span, Value
 from tests.tracking.linked.desk import Desk
 from tracking.linked.compare import CATEGORY
 from tracking.models import Appointment, ItemLink
@@ -34,7 +34,7 @@ def see_all(*desks: Desk) -> None:
 
 def meeting(desk: Desk, *, organizer: str, invited: tuple[str, ...], uid: str = "meeting-1", **more) -> str:
     """Have a copy of the meeting in a calendar, marked by its owner."""
-    said = {
+    said: dict[Field, Value] = {
         Field.SUBJECT: "Offer", Field.BODY: "text", Field.SPAN: Span(TEN, TEN + timedelta(hours=1), "UTC"),
         Field.ORGANIZER: (Attendee(organizer),), Field.REQUIRED: tuple(map(Attendee, invited)),
     }  # fmt: skip

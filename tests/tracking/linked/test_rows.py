@@ -16,7 +16,7 @@ from security.models import User
 from tests.tracking.linked.desk import Desk
 from tracking.filter_queries import MODELS
 from tracking.linked.compare import CATEGORY
-from tracking.models import Attendance, FieldConflict, ItemLink
+from tracking.models import Appointment, Attendance, FieldConflict, ItemLink
 
 pytestmark = pytest.mark.django_db
 
@@ -412,7 +412,7 @@ def test_throwing_an_appointment_away_that_was_held_leaves_the_record(desk):
 @pytest.mark.parametrize("kind", [APPOINTMENT])
 def test_throwing_somebody_elses_meeting_away_leaves_the_record(desk):
     record(desk)
-    row = MODELS[APPOINTMENT]._default_manager.get()
+    row = Appointment.objects.get()
     Attendance.objects.create(appointment=row, role=Attendance.Role.ORGANIZER, email="kim@customer.example")
     desk.sync()
     throw_away(desk)
