@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from security.models import User
 from tracking import blobs
@@ -18,8 +18,8 @@ _FIELDS = ("mailbox", "to", "cc", "bcc", "subject", "text")
 def save(
     form: MailForm, *, author: User, answers: Activity | None, about: tuple[str, int] | None, now: datetime
 ) -> OutgoingMail:
-    """Write the draft of a valid form, a new one or the form's own; raises `NotPossible` when it is a draft no more,
-    OSError when a file cannot be kept.
+    """Write the draft of a valid form, a new one or the form's own; raises `NotPossible` when it is a draft no more, or was
+    written already, OSError when a file cannot be kept.
     """
     said = form.cleaned_data
     stored = [(each, blobs.put(each.read())) for each in said["added"]]
@@ -31,8 +31,9 @@ def save(
         if form.mail is None:
             mail.answers = answers
             mail.regarding_kind, mail.regarding_id = about or ("", None)
+            mail.stamp = f"mail-{said['once']}" if said["once"] else ""
         mail.state_since = now
-        mail.save()
+        _keep(mail)
         mail.files.filter(pk__in=[each.pk for each in said["remove"]]).delete()
         OutgoingFile.objects.bulk_create(
             OutgoingFile(mail=mail, **_facts(each), sha256=digest) for each, digest in stored
@@ -48,6 +49,16 @@ def _draft(form: MailForm, author: User, now: datetime) -> OutgoingMail:
     if mail is None:
         raise NotPossible
     return mail
+
+
+def _keep(mail: OutgoingMail) -> None:
+    try:
+        with transaction.atomic():
+            mail.save()
+    except IntegrityError as error:
+        if OutgoingMail.objects.filter(stamp=mail.stamp).exclude(pk=mail.pk).exists():
+            raise NotPossible from error
+        raise
 
 
 def _facts(file: "UploadedFile[bytes]") -> dict[str, Any]:

@@ -22,6 +22,8 @@ from security.models import User
 from tracking.models import OutgoingFile, OutgoingMail
 
 MOST_PEOPLE: Final = 100
+# More than that many people take, and little enough to be taken apart while somebody waits.
+_MOST_TYPED: Final = MOST_PEOPLE * 600
 MOST_FILES: Final = 20
 # Together, in bytes: Exchange takes messages of 35 MB in the form in which they travel, a third larger than the files.
 MOST_BYTES: Final = 20_000_000
@@ -60,9 +62,11 @@ class PeopleField(forms.CharField):
     def to_python(self, value: Any) -> list[Person]:  # type: ignore[override]  # Django types it as the text that is typed
         """Return the people named; raises ValidationError with the ones that are no addresses."""
         text = " ".join(clean(str(value or "")).replace(";", ",").replace("\n", ",").split())
+        if len(text) > _MOST_TYPED:
+            raise ValidationError(_("At most %(n)s people can be written to at once.") % {"n": MOST_PEOPLE})
         people: dict[str, Person] = {}
         wrong = []
-        for name, address in getaddresses([text]):
+        for name, address in _taken_apart(text):
             if not _is_address(address):
                 wrong += [address or name] if name or address else []
                 continue
@@ -77,6 +81,14 @@ class PeopleField(forms.CharField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare what is typed."""
         return str(initial or "") != str(data or "")
+
+
+def _taken_apart(text: str) -> list[tuple[str, str]]:
+    try:
+        return getaddresses([text])
+    except RecursionError:
+        # Parentheses in parentheses, without end: no address.
+        return [("", text)]
 
 
 class _ManyFiles(forms.ClearableFileInput):
@@ -94,8 +106,12 @@ class FilesField(forms.FileField):
 
 
 class MailForm(forms.Form):
-    """One mail. `sending`: it is to be sent and must be complete."""
+    """One mail. `sending`: it is to be sent and must be complete.
 
+    `once` names a new mail: the same form sent twice, by two clicks or by going back, writes one mail.
+    """
+
+    once = forms.RegexField(r"^[0-9a-f]{32}$", required=False, widget=forms.HiddenInput)
     mailbox = forms.ModelChoiceField(
         Mailbox.objects.none(), label=gettext_lazy("From"), empty_label=None,
         error_messages={"invalid_choice": gettext_lazy("You can write from a mailbox of your own only.")},

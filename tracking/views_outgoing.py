@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -47,7 +48,8 @@ def compose(request: HttpRequest) -> HttpResponse:
     """Show the form for a new mail: to a record (`record=contact-5`), or in reply to a message (`answers=7`)."""
     person = signed_in(request)
     beginning = _beginning(person, request.GET)
-    return _form(request, person, MailForm(initial=beginning.fields, person=person), beginning)
+    form = MailForm(initial={**beginning.fields, "once": uuid4().hex}, person=person)
+    return _form(request, person, form, beginning)
 
 
 @require_GET

@@ -1,16 +1,21 @@
 """The pages of outgoing mail: writing, wrong input, replies, what became of each, and who may decide."""
 
 import html
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from mailboxes.models import Mailbox
 from tests import scene as scenes
-from tracking import blobs, outgoing_forms
+from tracking import blobs, outgoing_forms, outgoing_pages
 from tracking.models import Activity, Contact, OutgoingMail
 from tracking.outgoing_forms import PeopleField, written
 
@@ -260,3 +265,68 @@ def test_addresses_are_read_as_people_type_them(typed: str, people: list[tuple[s
     found = PeopleField(required=False).clean(typed)
     assert [(each["email"], each["name"]) for each in found] == people
     assert PeopleField(required=False).clean(written(found)) == found
+
+
+@pytest.mark.parametrize("typed", ["(" * 5_000, '"' * 5_000, "a@b.example, " * 50_000])
+def test_no_address_is_too_strange_or_too_long_to_be_answered(typed: str) -> None:
+    with pytest.raises(ValidationError):
+        PeopleField(required=False).clean(typed)
+
+
+@pytest.mark.parametrize("how", ["send", "save"])
+def test_the_same_form_sent_twice_writes_one_mail(client: Client, scene: scenes.Scene, how: str) -> None:
+    before = OutgoingMail.objects.count()
+    page = text_of(client.get("/outgoing/new/"))
+    (once,) = re.findall('name="once" value="([0-9a-f]{32})"', page)
+    values = fields(scene, once=once, **{how: "1"})
+    client.post("/outgoing/save/", values)
+    answer = client.post("/outgoing/save/", values)
+    assert said(answer)[-1].startswith("Nothing was changed")
+    assert OutgoingMail.objects.count() == before + 1
+    # Another form writes another mail.
+    client.post("/outgoing/save/", fields(scene, once="0" * 32, **{how: "1"}))
+    assert OutgoingMail.objects.count() == before + 2
+
+
+def test_what_was_typed_wrong_is_still_written_once(client: Client, scene: scenes.Scene) -> None:
+    before = OutgoingMail.objects.count()
+    page = text_of(client.get("/outgoing/new/"))
+    (once,) = re.findall('name="once" value="([0-9a-f]{32})"', page)
+    again = text_of(client.post("/outgoing/save/", fields(scene, once=once, to="nobody", send="1")))
+    assert f'name="once" value="{once}"' in again
+    for _each in range(2):
+        client.post("/outgoing/save/", fields(scene, once=once, send="1"))
+    assert OutgoingMail.objects.count() == before + 1
+
+
+def test_a_draft_of_a_mailbox_that_went_to_somebody_else_can_still_be_deleted(
+    client: Client, scene: scenes.Scene
+) -> None:
+    client.post("/outgoing/save/", fields(scene))
+    draft = newest()
+    Mailbox.objects.filter(pk=scene.box.pk).update(owner=scene.person("bruno"))
+    answer = client.post(f"/outgoing/{draft.pk}/decide/", {"what": "discard"})
+    assert answer["Location"] == "/outgoing/"
+    assert not OutgoingMail.objects.filter(pk=draft.pk).exists()
+
+
+def test_ones_own_mail_is_found_without_looking_at_everybodys(scene: scenes.Scene) -> None:
+    """Ten thousand mails of five hundred mailboxes: neither list may read them all."""
+    box, person = scene.box, scene.person("anna")
+    boxes = Mailbox.objects.bulk_create(
+        Mailbox(address=f"{n}@many.example", server=box.server, owner=box.owner, sync_profile=box.sync_profile)
+        for n in range(500)
+    )
+    author = scene.person("bruno")
+    Mailbox.objects.filter(pk__in=[each.pk for each in boxes]).update(owner=author)
+    now = timezone.now()
+    OutgoingMail.objects.bulk_create(
+        OutgoingMail(mailbox=boxes[n % 500], author=author, state="sent", created_at=now, state_since=now - timedelta(seconds=n))
+        for n in range(10_000)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE tracking_outgoingmail, mailboxes_mailbox")
+    for show in ("", "all"):
+        plan = outgoing_pages.mails(person, show).order_by("-state_since", "-id")[:50].explain()
+        assert "Seq Scan on tracking_outgoingmail" not in plan, plan
+        assert "outgoing_latest" not in plan, plan

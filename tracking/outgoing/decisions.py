@@ -45,7 +45,7 @@ def send(mail: OutgoingMail, *, by: User, now: datetime) -> None:
         row = _locked(mail, by, _State.DRAFT)
         if row.mailbox.owner_id != by.pk:
             raise NotYours
-        row.stamp = f"mail-{uuid4().hex}"
+        row.stamp = row.stamp or f"mail-{uuid4().hex}"
         named, domain = tokens.Named(tokens.Kind.OUTGOING, row.pk), row.mailbox.address.rpartition("@")[2]
         row.message_id = tokens.marks(
             row.mailbox.sync_profile, named, subject="", domain=domain, unique=uuid4().hex
