@@ -16,9 +16,10 @@ from tracking.models.activity import Activity, RecordKind
 class OutgoingMail(models.Model):
     """One mail. `to`, `cc` and `bcc` are lists of {"email", "name"}; `html` is sent if it is not empty, else `text`.
 
-    `stamp` and `message_id` are chosen when Send is pressed and stay. `try_at` is set as long as there is something to do
-    at the mail server: to send it, to track its copy, or to take a draft away that was given up; the earliest of a
-    mailbox stands in `Mailbox.mail_due_at`. Once the copy is tracked, text and files are kept there alone.
+    `stamp` and `message_id` are chosen when Send is pressed at the latest, and stay: the form that a draft came from may
+    have named it already, so that it is written once. `try_at` is set as long as there is something to do at the mail
+    server: to send it, to track its copy, or to take a draft away that was given up; the earliest of a mailbox stands in
+    `Mailbox.mail_due_at`. Once the copy is tracked, text and files are kept there alone.
     """
 
     class State(models.TextChoices):
@@ -83,6 +84,12 @@ class OutgoingMail(models.Model):
             models.Index(fields=["mailbox", "try_at"], name="outgoing_due", condition=Q(try_at__isnull=False)),
             models.Index(fields=["author", "-state_since"], name="outgoing_of_author"),
             models.Index(fields=["-state_since", "-id"], name="outgoing_latest"),
+            # What is not done yet, beside any number of mails that are.
+            models.Index(
+                fields=["-state_since", "-id"],
+                name="outgoing_open",
+                condition=Q(state__in=("waiting", "sending", "failed", "unknown")),
+            ),
         ]
 
     def __str__(self) -> str:
