@@ -15,6 +15,7 @@ from mailboxes.models import Alert, LateGap, PromiseBucket, Run
 from mailboxes.states import Outcome
 from tracking import blob_sweep, nights
 from tracking.canary.tending import KEPT as ROUNDS_KEPT
+from tracking.dryrun import rows as dry_runs
 from tracking.models import CanaryRound, DryRun, Reconciliation
 from tracking.transport import TIDIED_EVERY, queue
 
@@ -27,12 +28,14 @@ BITE = 2_000
 
 
 def tidy() -> None:
-    """Delete what is past its time, rows and files, clean the queues' registries, and at night have mailboxes compared.
+    """Delete what is past its time, rows and files, end what was lost, clean the queues' registries, and at night have
+    mailboxes compared.
 
     Safe to run twice at once.
     """
     now = timezone.now()
     prune(now)
+    dry_runs.give_up(now)
     for name in settings.QUEUES:
         clean_registries(queue(name))
     nights.begin(now)

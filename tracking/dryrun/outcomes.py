@@ -66,32 +66,35 @@ class Item:
 
 @dataclass(slots=True)
 class Outcomes:
-    """Items that the change concerns, and how many of each there are, by mailbox, kind, effect and reasons."""
+    """Items that the change concerns, and how many of each there are, by mailbox, kind, effect and reasons.
 
+    `most` items of each kind and effect are kept, None: all; the counts are whole.
+    """
+
+    most: int | None = None
     items: list[Item] = field(default_factory=list)
     counts: Counter[tuple[int, str, Effect, str, str]] = field(default_factory=Counter)
+    _of_effect: Counter[tuple[str, Effect]] = field(default_factory=Counter)
 
     def add(self, items: Iterable[Item]) -> None:
         """Count the items, and keep those that are more than a number."""
         for item in items:
             self.counts[item.mailbox, item.kind, item.effect, item.before, item.after] += 1
-            if item.effect is not Effect.SAME:
+            self._of_effect[item.kind, item.effect] += 1
+            fits = self.most is None or self._of_effect[item.kind, item.effect] <= self.most
+            if fits and item.effect is not Effect.SAME:
                 self.items.append(item)
 
     def of(self, *effects: Effect, kind: str = "") -> list[Item]:
         """Return the items of these effects."""
         return [item for item in self.items if item.effect in effects and kind in ("", item.kind)]
 
-    def as_json(self, most: int) -> dict[str, Any]:
-        """Return counts in full and at most `most` items of each kind and effect: ids and reasons, no content."""
-        kept: Counter[tuple[str, Effect]] = Counter()
-        rows = []
-        for item in self.items:
-            kept[item.kind, item.effect] += 1
-            if kept[item.kind, item.effect] <= most:
-                rows.append(
-                    [item.mailbox, item.kind, item.effect.value, item.ref, item.before, item.after, list(item.fields)]
-                )
+    def as_json(self) -> dict[str, Any]:
+        """Return counts and items: ids and reasons, no content."""
+        rows = [
+            [item.mailbox, item.kind, item.effect.value, item.ref, item.before, item.after, list(item.fields)]
+            for item in self.items
+        ]
         counts = [[*key[:2], key[2].value, *key[3:], number] for key, number in sorted(self.counts.items())]
         return {"counts": counts, "items": rows}
 

@@ -31,6 +31,8 @@ LISTED: Final = 500
 JOB: Final = "tracking.dryrun.rows.work"
 # Reading thousands of envelopes from a slow server takes its time.
 _JOB_SECONDS: Final = 3600
+# One that is not done so long after it was asked for never will be.
+_LOST: Final = timedelta(hours=3)
 
 
 def trial_of(draft: PolicyDraft, *, days: int, now: datetime) -> Trial:
@@ -78,7 +80,7 @@ def carry_out(
 
     try:
         trial = Trial(subject_of(row.draft), row.proposed, days=row.days, now=row.asked_at)
-        result = trial.run(open_with if row.read_mailboxes else None, progress=progress)
+        result = trial.run(open_with if row.read_mailboxes else None, progress=progress, listed=LISTED)
     except Exception as error:  # noqa: BLE001 -- whoever waits is told, and the log has the rest
         _log(error, row)
         row.state, row.error = DryRun.State.FAILED, "internal_error"
@@ -92,6 +94,12 @@ def carry_out(
     )
 
 
+def give_up(now: datetime) -> int:
+    """End dry runs whose worker died, or whose job was lost with the queue, so that nobody waits for them for ever."""
+    lost = DryRun.objects.filter(state__in=(DryRun.State.WAITING, DryRun.State.RUNNING), asked_at__lt=now - _LOST)
+    return lost.update(state=DryRun.State.FAILED, error="worker_lost", finished_at=now)
+
+
 def _log(error: Exception, row: DryRun) -> None:
     """Log an error with its traceback, and without the row that a database's error quotes."""
     log.error("Dry run %s failed\n%s", row.pk, traceback_of(error))
@@ -100,7 +108,7 @@ def _log(error: Exception, row: DryRun) -> None:
 def as_json(result: Result) -> dict[str, Any]:
     """Return what is kept of a result: counts, ids and reasons."""
     return {
-        **result.outcomes.as_json(LISTED),
+        **result.outcomes.as_json(),
         "read": result.read,
         "not_read": result.not_read,
         "errors": {str(mailbox): code for mailbox, code in result.errors.items()},

@@ -93,12 +93,12 @@ class Trial:
 
     def run(
         self, open_provider: OpenProvider | None, *, progress: Callable[[int], None] = lambda _done: None,
-        most_read: int = MOST_READ,
+        most_read: int = MOST_READ, listed: int | None = None,
     ) -> Result:  # fmt: skip
         """Return what the change comes to. `open_provider` None: nothing is read from Exchange, and what needs it is
-        unclear. `progress` is told after each mailbox how many are done.
+        unclear. `progress` is told after each mailbox how many are done; `listed` bounds the items kept (`Outcomes`).
         """
-        result = Result()
+        result = Result(Outcomes(listed))
         judges, closed = (mail.Judge(), mail.Judge()), Closed(self.now)
         for done, (before, after) in enumerate(self.policies(), start=1):
             one = _OneMailbox(self, before, after, judges, closed, result, most_read - result.read)

@@ -321,11 +321,11 @@ def test_fates_and_moves_compared():
 
 
 def test_lists_are_cut_and_counts_are_whole():
-    outcomes = Outcomes()
+    outcomes = Outcomes(3)
     outcomes.add(Item(1, "mail", Effect.ADD, ref, "a", "b") for ref in range(7))
     outcomes.add([Item(1, "mail", Effect.SAME, 9)])
-    kept = outcomes.as_json(3)
-    assert len(kept["items"]) == 3
+    kept = outcomes.as_json()
+    assert len(kept["items"]) == len(outcomes.items) == 3
     assert kept["counts"] == [[1, "mail", "add", "a", "b", 7], [1, "mail", "same", "", "", 1]]
 
 
@@ -393,6 +393,17 @@ def test_an_error_is_the_rows_state_and_names_nothing(draft, office, monkeypatch
     assert (run.state, run.error) == ("failed", "internal_error")
     assert run.result == {}
     assert "Dry run" in caplog.text
+
+
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_one_whose_worker_died_ends_as_failed_and_is_not_taken_up_after_that(draft, office, state):
+    run = ask(draft, office, read=False)
+    DryRun.objects.update(state=state, finished_at=None)
+    assert rows.give_up(run.asked_at + timedelta(hours=2)) == 0
+    assert rows.give_up(run.asked_at + timedelta(hours=4)) == 1
+    rows.work(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "worker_lost")
 
 
 def test_results_are_forgotten_after_a_week(draft, office):
