@@ -89,7 +89,9 @@ class RedisTransport:
         ordinary = queue(SYNC)
         # A name of its own each time: the end of one look takes its job away, not that of the next.
         if not any(name.startswith(TEND_CANARIES) for name in ordinary.get_job_ids()):
-            ordinary.enqueue(CANARY, job_id=f"{TEND_CANARIES}-{uuid4().hex}", result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+            ordinary.enqueue(
+                CANARY, job_id=f"{TEND_CANARIES}-{uuid4().hex}", result_ttl=0, failure_ttl=_FAILURE_SECONDS
+            )
 
     def go_on_backfilling(self) -> None:
         """Put it behind the backlogs."""
