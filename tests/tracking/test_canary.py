@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+from redis import RedisError
 
 from mailboxes.models import Alert, Mailbox, ServerProfile
 from mailboxes.provider.errors import Unavailable
@@ -16,6 +17,7 @@ from mailboxes.states import Intent, State
 from security.commands import Failed, WrongUse
 from security.models import User
 from tests.proofs.exchange import Exchange
+from tests.tracking.office import Office
 from tracking import housekeeping
 from tracking.canary import planting, tending
 from tracking.canary.planting import ENTRIES
@@ -224,6 +226,26 @@ def test_what_was_made_before_a_crash_is_not_there_without_its_row(exchange, can
     assert not canary.rounds.exists()
 
 
+def test_a_look_takes_nothing_back_that_another_one_did(exchange, canary, monkeypatch):
+    tend(canary)
+    changed = timezone.now()
+    monkeypatch.setattr(planting, "look", lambda _row, _mailbox: CanaryRound.objects.update(changed_at=changed))
+    tend(canary)
+    assert {row.changed_at for row in canary.rounds.all()} == {changed}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_queue_that_is_gone_costs_nothing_that_is_planted(monkeypatch):
+    def gone(_transport, _claims):
+        raise RedisError("gone")
+
+    monkeypatch.setattr(RedisTransport, "enqueue", gone)
+    canary = tending.appoint(Office().mailbox("bird"), every_minutes=30, by="marta", now=timezone.now())
+    tend(canary)
+    assert canary.rounds.count() == 4
+    assert OutgoingMail.objects.get().state == "waiting"
+
+
 def test_rounds_are_kept_for_two_weeks(exchange, canary):
     whole_round(exchange, canary)
     canary.rounds.filter(kind="task").update(cleaned_at=timezone.now() - timedelta(days=15))
@@ -270,6 +292,10 @@ def test_a_mailbox_that_serves_somebody_is_not_made_a_canary(exchange):
     exchange.store.deliver_mime("anna@office.example", from_outside)
     exchange.sync(anna)
     with pytest.raises(Failed, match="holds tracked mail"):
+        call_command("canary", "anna@office.example", "--on")
+    Activity.objects.all().delete()
+    ItemLink.objects.create(mailbox=anna, kind="contact", record_id=1, stamp="x", item_id="1", linked_at=timezone.now())
+    with pytest.raises(Failed, match="in step with records"):
         call_command("canary", "anna@office.example", "--on")
     Mailbox.objects.update(intent=Intent.OFF)
     with pytest.raises(Failed, match="not switched on"):

@@ -6,12 +6,14 @@ while a run has it, the next minute does.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from redis import RedisError
 
 from mailboxes import alerts
 from mailboxes.alerts import Place
@@ -82,11 +84,14 @@ def tend_one(canary: Canary, clock: Clock) -> None:
             row.ended_at = now
         elif now - row.planted_at > _GIVE_UP:
             row.ended_at, row.lost = now, True
-        row.save()
+        # What another look does meanwhile, at the mail server, is not taken back.
+        row.save(update_fields=["out_at", "in_at", "ended_at", "lost"])
     if _may_be_asked(mailbox, now):
         _do_what_is_due(canary, clock)
     if canary.active and mailbox.intent == Intent.ON:
-        _plant(canary, now)
+        # What is planted is in its rows by then, whether or not the queue is there to begin a run at once.
+        with suppress(RedisError):
+            _plant(canary, now)
         _tell(canary, now)
 
 

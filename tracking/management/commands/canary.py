@@ -12,7 +12,7 @@ from security.commands import Failed, JsonCommand, WrongUse
 from tracking import canary_pages
 from tracking.canary import tending
 from tracking.canary_pages import Bird, Kind, Way
-from tracking.models import Activity, Canary
+from tracking.models import Activity, Canary, ItemLink
 
 
 class Command(JsonCommand):
@@ -58,9 +58,10 @@ class Command(JsonCommand):
         strangers = Activity.objects.filter(holders__mailbox=mailbox, written_here=None).exclude(
             subject__startswith="canary-"
         )
-        if strangers.exists() and not Canary.objects.filter(mailbox=mailbox).exists():
+        in_use = strangers.exists() or ItemLink.objects.filter(mailbox=mailbox).exists()
+        if in_use and not Canary.objects.filter(mailbox=mailbox).exists():
             raise Failed(
-                f"{mailbox.address} holds tracked mail. A canary must serve nothing else: it tracks everything and deletes "
+                f"{mailbox.address} holds tracked mail, or entries that are in step with records. A canary must serve nothing else: it tracks everything and deletes "
                 "what it made. Add a mailbox of its own.",
                 code="mailbox_in_use",
             )
