@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from django.db import transaction
+
 from mailboxes import intents
 from mailboxes.models import Mailbox
 from mailboxes.provider.categories import Category, CategoryProvider
@@ -44,16 +46,18 @@ def switch(mailbox: Mailbox, *, mail: bool, name: str, now: datetime) -> Trackin
 
     Another name is another category: items that carry the one before stay tracked, nothing new is tracked by it.
     """
-    row = row_of(mailbox)
     name = " ".join(name.split()) or TRACKED_NAME
-    if name.lower() != row.name.lower():
-        row.former = _with_former(row, row.name)
-        row.category_id = ""
-    if row.mail != mail:
-        row.switched_at = now
-    row.mail, row.name = mail, name
-    row.save()
-    intents.want_full_pass(Mailbox.objects.filter(pk=mailbox.pk), now)
+    with transaction.atomic():
+        # Locked: what a run learns of the list at this moment is not undone, and two clicks make one row.
+        row, _made = TrackingCategory.objects.select_for_update().get_or_create(mailbox=mailbox)
+        if name.lower() != row.name.lower():
+            row.former = _with_former(row, row.name)
+            row.category_id = ""
+        if row.mail != mail:
+            row.switched_at = now
+        row.mail, row.name = mail, name
+        row.save()
+        intents.want_full_pass(Mailbox.objects.filter(pk=mailbox.pk), now)
     return row
 
 
