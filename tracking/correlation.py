@@ -7,6 +7,7 @@ sync profile wants them; whether one counts for a message is decided by `trackin
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Lower
 
 from mailboxes.models import Mailbox
@@ -19,7 +20,7 @@ from tracking.sync.smart import Candidate, Limits
 from tracking.sync.token import Kind, Named
 from tracking.threads import thread_subject
 
-# Messages under one subject that are compared at most, the latest: of a subject with more of them, one is as good as another.
+# Messages of a mailbox that are compared at most, the latest: of subjects with more of them, one is as good as another.
 _ALIKE = 500
 
 
@@ -115,9 +116,14 @@ def similar(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[tuple[str, 
     times = [each.received_at for each in asked if each.received_at]
     if not times:
         return {}
+    # Whatever belongs together has the mailbox among its people: what others wrote under that subject is not in the way.
+    concerned = Participant.objects.alias(address=Lower("email")).filter(
+        activity=OuterRef("pk"), address=mailbox.address.lower()
+    )
     rows = list(
         Activity.objects.alias(threads_subject=Lower("thread__subject"))
         .filter(
+            Exists(concerned),
             threads_subject__in={thread_subject(each.subject).lower() for each in asked},
             received_at__range=(min(times) - timedelta(days=limits.days), max(times)),
         )

@@ -8,7 +8,7 @@ import pytest
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.states import Track
 from tests.tracking.office import Office
-from tracking import pipeline, tokens, why
+from tracking import correlation, pipeline, tokens, why
 from tracking.models import Activity, ItemDecision, OutgoingMail, Thread
 from tracking.tokens import Kind, Named
 
@@ -209,6 +209,23 @@ def answer_by_subject(office: Office, marta: Mailbox, **fields: Any) -> str:
 def test_matching_by_subject_and_people_is_off_until_it_is_wanted(office: Office) -> None:
     marta, _first = begun(office)
     assert decision(marta, answer_by_subject(office, marta)).reason == "not_a_reply"
+
+
+def test_what_others_write_under_a_subject_keeps_no_answer_from_its_thread(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SyncProfile.objects.update(smart=True)
+    monkeypatch.setattr(correlation, "_ALIKE", 2)
+    marta, first = begun(office)
+    luis = office.mailbox("luis")
+    for number in range(3):
+        office.server.deliver(
+            luis.address, sender="else@other.example", to=[luis.address], subject=SUBJECT, message_id=f"<o{number}@x>",
+            received_at=office.now + timedelta(days=1),
+        )  # fmt: skip
+    office.sync(luis)
+    answer_by_subject(office, marta)
+    assert Activity.objects.get(message_id="<like@x>").thread_id == first.thread_id
 
 
 def test_matched_by_subject_and_people_a_message_says_what_spoke_for_it(office: Office) -> None:
