@@ -103,7 +103,7 @@ def known_messages(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> Known:
         written=_written(mailbox, envelopes),
         choices=choices_of(mailbox.owner, addresses),
     )
-    return replace(known, stopped=stopped(mailbox, keys | own | conversations, known))
+    return replace(known, stopped=stopped(mailbox, envelopes, keys | own | conversations, known))
 
 
 def _discarded(mailbox: Mailbox, envelopes: Sequence[Envelope]) -> dict[str, tuple[tuple[str, str | int], ...]]:

@@ -55,6 +55,23 @@ def test_stopped_for_the_organisation_nobodys_mailbox_takes_a_reply(office):
     assert dict(office.sync(ben).refused) == {"thread_stopped": 2, "not_a_reply": 1}
 
 
+def test_an_answer_to_a_refused_reply_is_refused_though_it_names_nothing_else(office):
+    anna, ben = office.mailbox("anna"), office.mailbox("ben")
+    chain(office, anna, 2)
+    made = stop(office, anna)
+    for number, answered in ((3, 2), (4, 3)):
+        deliver(office, anna, number, answers=(answered,), conversation="")
+    assert dict(office.sync(anna).refused) == {"thread_stopped": 2}
+    # Nothing of it is kept that the next page could find but the keyed hash of its Message-ID.
+    deliver(office, anna, 5, answers=(4,), conversation="")
+    deliver(office, ben, 6, answers=(4,), conversation="")
+    assert dict(office.sync(anna).refused) == {"thread_stopped": 1}
+    assert office.sync(ben).tracked == 1, "another mailbox is not concerned"
+    stops.resume(made, by="anna", why="", now=office.now)
+    deliver(office, anna, 7, answers=(5,), conversation="")
+    assert office.sync(anna).tracked == 1
+
+
 def test_a_message_that_is_tracked_already_is_still_linked_to_a_second_mailbox(office):
     anna, ben = office.mailbox("anna"), office.mailbox("ben")
     item = office.server.deliver(anna.address, sender="kim@customer.example", to=[anna.address, ben.address])

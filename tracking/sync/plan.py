@@ -237,16 +237,20 @@ def plan_page(
     readable.sort(key=lambda envelope: (envelope.received_at or _EARLIEST, envelope.item_id))
     activities = dict(known.activities)
     conversations = dict(known.conversations)
+    stopped = dict(known.stopped)
     alike = Alike(known)
     growing = replace(
         known,
         activities=MappingProxyType(activities),
         conversations=MappingProxyType(conversations),
         similar=alike.known,
+        stopped=MappingProxyType(stopped),
     )
     for envelope in readable:
         action = _plan_one(envelope, sent=sent, rules=rules, known=growing, folder=folder)
         actions.append(action)
+        if isinstance(action, Refuse) and action.reason is Reason.THREAD_STOPPED:
+            stopped.setdefault(identity.message_key(envelope, rules.mailbox_id), int(dict(action.facts)["stop"]))
         if isinstance(action, Track):
             tracked = KnownActivity(
                 action.message_key,
