@@ -7,7 +7,7 @@ from typing import Final
 
 from mailboxes.provider.errors import ItemUnreadable
 
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 _ANY: Final = "*"
 READING: Final = ("envelopes", "contents", "attachments", "marks", "entries")

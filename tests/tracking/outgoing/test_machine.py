@@ -72,7 +72,8 @@ class Sending(RuleBasedStateMachine):
 
     @rule(about=st.booleans())
     def write(self, *, about: bool) -> None:
-        self.post.write(**({"regarding_kind": "opportunity", "regarding_id": deal().pk} if about else {}))
+        fields: dict[str, Any] = {"regarding_kind": "opportunity", "regarding_id": deal().pk} if about else {}
+        self.post.write(**fields)
 
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:

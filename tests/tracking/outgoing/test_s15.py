@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mailboxes import claims
 from mailboxes.models import Mailbox, Run
-from mailboxes.provider.entries import EntryKind, Field, Span
+from mailboxes.provider.entries import EntryKind, Field, Span, Value
 from mailboxes.states import Intent, State, Track
 from tests.tracking.outgoing.post import ANNA, BEN, MemoryPost, Post, assert_one, is_on
 from tracking import actions, jobs
@@ -99,7 +99,7 @@ def records(memory: MemoryPost) -> None:
 
 def entries(memory: MemoryPost) -> None:
     when = memory.now + timedelta(days=5)
-    values = {
+    values: dict[EntryKind, dict[Field, Value]] = {
         EntryKind.TASK: {Field.SUBJECT: "Theirs"},
         EntryKind.CONTACT: {Field.NICKNAME: "Theirs"},
         EntryKind.APPOINTMENT: {
