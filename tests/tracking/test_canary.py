@@ -8,9 +8,12 @@ from django.core.management import call_command
 from django.utils import timezone
 from redis import RedisError
 
+from mailboxes.connection import open_provider
 from mailboxes.models import Alert, Mailbox, ServerProfile
 from mailboxes.provider.errors import Unavailable
 from mailboxes.provider.ews.client import POOL
+from mailboxes.provider.port import Address
+from mailboxes.provider.writing import OutgoingMail as Message
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
 from mailboxes.states import Intent, State
@@ -139,6 +142,19 @@ def test_what_never_comes_is_given_up_cleaned_away_and_told_until_a_round_succee
     assert canary.rounds.count() == 8
     whole_round(exchange, canary)
     assert not Alert.objects.filter(code="canary_late", resolved_at=None).exists()
+
+
+def test_a_mail_that_is_given_up_half_sent_leaves_no_draft(exchange, canary):
+    tend(canary)
+    mail = OutgoingMail.objects.get()
+    made = Message(mail.message_id, mail.subject, to=(Address(BIRD),))
+    open_provider(canary.mailbox).create_message(made, stamp=mail.stamp)
+    OutgoingMail.objects.update(make_asked_at=timezone.now())
+    assert exchange.store.folder(BIRD, "drafts").items
+    aged(canary, hours=4)
+    tend(canary)
+    assert not exchange.store.folder(BIRD, "drafts").items
+    assert not OutgoingMail.objects.filter(pk=mail.pk).exists()
 
 
 def test_a_dismissed_canary_is_cleaned_away_and_then_left_alone(exchange, canary):

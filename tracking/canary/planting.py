@@ -126,7 +126,11 @@ def _clean_mail(row: CanaryRound, mailbox: Mailbox, provider: WholeProvider) -> 
     copies = (
         ItemDecision.objects.filter(mailbox=mailbox, activity=activity) if activity else ItemDecision.objects.none()
     )
-    for item_id in copies.values_list("item_id", flat=True):
+    left = list(copies.values_list("item_id", flat=True))
+    if activity is None and mail.make_asked_at is not None and (found := provider.find_message(mail.stamp)):
+        # Given up on its way: a draft, or a copy of which nobody has taken note.
+        left.append(found.item_id)
+    for item_id in left:
         with suppress(ItemGone):
             provider.delete_draft(item_id)
     with transaction.atomic():
