@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
+from django.db.models.functions import Coalesce
 
+from mailboxes.catalogue import ENTRIES
+from mailboxes.issues import Issue, issue_of
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind
 from security import privileges
@@ -14,6 +17,7 @@ from security.access import visible
 from security.models import User
 from tracking.filter_queries import MODELS
 from tracking.linked import words
+from tracking.linked.compare import WHOLE
 from tracking.linked.records import rights_of
 from tracking.models import FieldConflict, ItemLink, LinkState
 from tracking.models.link import LinkedKind
@@ -23,6 +27,7 @@ from tracking.sync.removal import Remedy
 CONFLICTS_SHOWN = 50
 HELD_BACK_SHOWN = 50
 BRAKED_SHOWN = 100
+NOT_WRITTEN_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,15 @@ class HeldBack:
     name: str
     field: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotWritten:
+    """A record whose entry could not be made or changed, and what is to be done about it."""
+
+    name: str
+    issue: Issue | None
+    since: datetime | None
 
 
 def kinds(person: User, mailbox: Mailbox) -> list[KindRow]:
@@ -161,5 +175,28 @@ def held_back(person: User, mailbox: Mailbox) -> list[HeldBack]:
             for link in mine
             if link.record_id in seen
             for name, reason in link.withheld.items()
+            if name != WHOLE
         ]
     return rows
+
+
+def not_written(person: User, mailbox: Mailbox) -> list[NotWritten]:
+    """Return the records that the person may see whose entries the mail server would not have, the latest first."""
+    codes = list(ENTRIES)
+    never_made = Q(unlinked_at__isnull=False, item_id="", reason__in=codes)
+    not_changed = Q(unlinked_at=None, withheld__has_key=WHOLE)
+    links = list(
+        visible(person, ItemLink)
+        .filter(never_made | not_changed, mailbox=mailbox)
+        .order_by(Coalesce("unlinked_at", "synced_at", "linked_at").desc())[:NOT_WRITTEN_SHOWN]
+    )
+    seen = {kind: _names(person, kind, (link.record_id for link in links if link.kind == kind)) for kind in EntryKind}
+    return [
+        NotWritten(
+            str(seen[EntryKind(link.kind)][link.record_id]),
+            issue_of(link.withheld.get(WHOLE) or link.reason, mailbox=mailbox.address),
+            link.unlinked_at or link.synced_at,
+        )
+        for link in links
+        if link.record_id in seen[EntryKind(link.kind)]
+    ]

@@ -33,6 +33,7 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
         "channels": channels.rows(mailbox),
         "kinds": linked_pages.kinds(person, mailbox),
         "conflicts": linked_pages.conflicts(person, mailbox),
+        "not_written": linked_pages.not_written(person, mailbox),
         "held_back": linked_pages.held_back(person, mailbox),
     }
     return render(request, "tracking/in_step.html", context)

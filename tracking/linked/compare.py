@@ -13,7 +13,7 @@ from django.db import transaction
 
 from mailboxes.models import Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value, canonical
-from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, WriteRefused
+from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, ProviderError, WriteRefused
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
 from tracking.apply import keep_lease
@@ -152,11 +152,12 @@ class Pairs:
             except WriteRefused as error:
                 self._note_refused(link, error)
                 return
-            except ChangedMeanwhile:
+            except ChangedMeanwhile as error:
                 again = self.read([link.item_id])[0]
                 record_again = links.records_by_id(self.kind, [link.record_id], self.owner).get(link.record_id)
                 if attempt == _ATTEMPTS or isinstance(again, ItemUnreadable) or record_again is None:
                     # What came between is found by the next run, on whichever side it was.
+                    self._note_on(link, error)
                     return
                 entry, record = again, record_again
             else:
@@ -193,9 +194,13 @@ class Pairs:
 
     def _note_refused(self, link: ItemLink, error: WriteRefused) -> None:
         """The server will not have the record's values: said on the link, tried again when either side changes."""
+        self._note_on(link, error)
+        self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
+
+    @staticmethod
+    def _note_on(link: ItemLink, error: ProviderError) -> None:
         link.withheld = {**link.withheld, WHOLE: error.code}
         link.save(update_fields=["withheld"])
-        self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
 
     def mark(self, link: ItemLink, entry: Entry) -> Marks:
         """Put our stamp on an entry that lacks it, so that it is known again wherever it moves; return its marks.
