@@ -525,3 +525,37 @@ def test_folders_that_only_follow_because_of_roles_stay_so(office, anna):
     office.sync(anna)
     assert Folder.objects.get(mailbox=anna, role=FolderRole.INBOX).followed
     assert TrackedFolder.objects.get().removed_at is not None
+
+
+# -- two at once
+
+
+def test_a_rule_that_was_removed_meanwhile_stays_removed_when_it_is_changed(office, anna):
+    rule = office.rule(anna, office.folder(anna, "Pumps"))
+    stale = TrackedFolder.objects.get(pk=rule.pk)
+    tracked_folders.remove(rule, by=anna.owner, now=office.now)
+    tracked_folders.change(stale, Choice(subfolders=True), by=anna.owner, now=office.now)
+    assert TrackedFolder.objects.get().removed_at is not None
+
+
+def test_a_rule_that_was_taken_away_is_not_in_the_way_of_one_whose_folder_came_back(office, anna):
+    pumps = office.folder(anna, "Pumps")
+    lost = office.rule(anna, pumps)
+    office.sync(anna)
+    box = office.server.mailbox(anna.address)
+    for each in list(box.folders.values()):
+        del box.folders[each.id]
+        each.id = f"new-{each.id}"
+        each.parent_id = f"new-{each.parent_id}" if each.parent_id else None
+        box.folders[each.id] = each
+        each.epoch += 1
+    # Two of that name at first, so that nobody can say which it was.
+    other = office.server.add_folder(anna.address, "Pumps")
+    office.sync(anna)
+    removed = office.rule(anna, f"new-{pumps}")
+    tracked_folders.remove(removed, by=anna.owner, now=office.now)
+    office.server.remove_folder(anna.address, other)
+    for _each in range(2):
+        assert office.sync(anna).error is None
+    lost.refresh_from_db()
+    assert lost.folder.provider_id == f"new-{pumps}"
