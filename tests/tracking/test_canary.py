@@ -9,7 +9,7 @@ from django.utils import timezone
 from redis import RedisError
 
 from mailboxes.connection import open_provider
-from mailboxes.models import Alert, Mailbox, ServerProfile
+from mailboxes.models import Alert, Mailbox, Run, ServerProfile
 from mailboxes.provider.errors import Unavailable
 from mailboxes.provider.ews.client import POOL
 from mailboxes.provider.port import Address
@@ -174,10 +174,7 @@ def test_a_mailbox_that_a_run_has_is_helped_on_a_minute_later(exchange, canary, 
     exchange.sync(canary.mailbox)
 
     def taken(*_args, **_rest):
-        raise tending.AlreadyRunning(CanaryRun())
-
-    class CanaryRun:
-        mailbox, pk = BIRD, 0
+        raise tending.AlreadyRunning(Run(mailbox=canary.mailbox))
 
     with monkeypatch.context() as patched:
         patched.setattr(tending, "beside", taken)
