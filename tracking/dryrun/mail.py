@@ -215,8 +215,8 @@ class _Stored:
             return by_name
         if own.parent is not None and own.correlation == "token":
             return Correlated(_known(own.parent), own.correlation)
-        if not own.conversation_key and (earlier := others.earlier(own)):
-            return Correlated(_known(earlier), "reply_headers")
+        if answered := others.answered(own):
+            return Correlated(_known(answered), "reply_headers")
         if in_conversation := others.in_conversation(own):
             return Correlated(_known(in_conversation), "conversation")
         similar = {
@@ -257,10 +257,12 @@ class _Others:
     threads: Mapping[int, list[Activity]]
     conversations: Mapping[str, list[Activity]]
 
-    def earlier(self, activity: Activity) -> Activity | None:
-        """Return a message of its thread that came before it: it was tracked later, so nothing points to it."""
-        of_thread = self.threads.get(activity.thread_id, [])
-        return next((each for each in of_thread if each.received_at < activity.received_at), None)
+    def answered(self, activity: Activity) -> Activity | None:
+        """Return the message of its thread that it answers: it was tracked later, so nothing points to it. Two answers to
+        a message that is not tracked are of one thread as well, and answer nothing of it.
+        """
+        of_thread = self.threads.get(activity.thread_id, []) if activity.answers else []
+        return next((each for each in of_thread if each.message_key == activity.answers), None)
 
     def in_conversation(self, activity: Activity) -> Activity | None:
         """Return another message of its conversation."""
