@@ -1,6 +1,7 @@
 """What a dry run announces of mail is what happens: a random office, a random change, published and decided again (S16)."""
 
 import random
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -21,7 +22,7 @@ from tracking.reinitialise import What, folders_of, reset
 
 pytestmark = pytest.mark.django_db
 SENDERS = ("pau@c.example", "lea@l.example", "who@else.example", "ben@office.example", "robot@c.example")
-CHOICES = {
+CHOICES: dict[str, list[Any]] = {
     "track": list(Track.values),
     "exclude_internal": [True, False],
     "exclude_automated": [True, False],

@@ -353,7 +353,7 @@ def test_what_reads_from_exchange_is_a_workers_and_the_row_says_how_far(draft, o
     assert run.state == "waiting"
     monkeypatch.setattr(rows, "open_provider", lambda box: office.server.provider(box.address))
     monkeypatch.setattr(
-        rows.carry_out, "__kwdefaults__", {**rows.carry_out.__kwdefaults__, "open_with": rows.open_provider}
+        rows.carry_out, "__kwdefaults__", {**(rows.carry_out.__kwdefaults__ or {}), "open_with": rows.open_provider}
     )
     with nothing_written(office.server, but=["tracking_dryrun"]):
         rows.work(run.pk)
