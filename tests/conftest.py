@@ -7,6 +7,7 @@ in each of them.
 import asyncio
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote
 import pytest
 import redis as redis_client
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from crmsync_site.embedded import locks
 from crmsync_site.embedded import services as embedded
@@ -24,6 +25,11 @@ from crmsync_site.embedded.addresses import KEEPER_LOCK
 
 # Playwright's sync API keeps an event loop in the test's thread, where Django would refuse the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# While a loop runs, Django keeps its connections elsewhere than without one. Playwright's counts as running from the first
+# browser test on, also when a module's rows are made or a test's transaction is begun, but not in the test itself: it
+# would see nothing of the one and commit past the other. One connection for a thread, whatever runs in it.
+connections._connections = threading.local()  # type: ignore[attr-defined]  # Django's own attribute, without a type
 
 SESSION_LOCK = "session.lock"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

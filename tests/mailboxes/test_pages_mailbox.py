@@ -63,7 +63,7 @@ def test_a_run_under_way_is_drawn_up_to_now(scene: scenes.Scene) -> None:
     ("counters", "words"),
     [
         (True, "one request: the server has change counters"),
-        (False, "2 requests, one per followed folder: the server has no change counters"),
+        (False, "3 requests, one per followed folder: the server has no change counters"),
         (None, "not known yet whether the server has change counters"),
     ],
 )

@@ -74,13 +74,13 @@ def test_failed_items_are_shown_with_what_to_do_and_apart_from_those_that_healed
     client: Client, scene: scenes.Scene
 ) -> None:
     shown = page(client, scene, "failed-items/")
-    assert shown.count('<th scope="row">') == 2
+    assert shown.count('<th scope="row">') == 3
     assert "What to do:" in shown
     assert "quarantined" in shown
     assert "Nothing has healed yet" in page(client, scene, "failed-items/?show=healed")
     ItemFailure.objects.update(resolved_at=scene.now)
     assert "No item fails" in page(client, scene, "failed-items/")
-    assert page(client, scene, "failed-items/?show=healed").count('<th scope="row">') == 2
+    assert page(client, scene, "failed-items/?show=healed").count('<th scope="row">') == 3
 
 
 # -- Sync now -----------------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_the_owner_of_another_mailbox_cannot_start_a_run(client: Client, scene: 
 def test_decisions_are_paged_by_time(client: Client, scene: scenes.Scene) -> None:
     older = re.search(r'href="\?([^"]*before=[^"]+)"', page(client, scene, "decisions/?outcome=refused"))
     assert older
-    assert page(client, scene, f"decisions/?{older[1]}").count('<th scope="row">') == 20
+    assert page(client, scene, f"decisions/?{older[1]}").count('<th scope="row">') == 30
 
 
 # -- failed items: what can be done ---------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def compare(scene: scenes.Scene, **counts: int) -> None:
 def test_the_last_comparison_is_shown_with_its_time(
     client: Client, scene: scenes.Scene, counts: dict[str, int], said: str
 ) -> None:
-    assert page(client, scene, "repair/").count("not yet") == 2
+    assert page(client, scene, "repair/").count("not yet") == 3
     compare(scene, **counts)
     Reconciliation.objects.create(
         mailbox=scene.box, folder=scene.box.folders.all()[0], night=scene.now.date() - timedelta(days=1),
@@ -293,7 +293,7 @@ def test_the_last_comparison_is_shown_with_its_time(
 def test_an_unfinished_comparison_is_not_shown(client: Client, scene: scenes.Scene) -> None:
     compare(scene)
     Reconciliation.objects.update(finished_at=None)
-    assert page(client, scene, "repair/").count("not yet") == 2
+    assert page(client, scene, "repair/").count("not yet") == 3
 
 
 def test_reading_again_shows_first_what_it_comes_to(client: Client, scene: scenes.Scene) -> None:
@@ -302,7 +302,7 @@ def test_reading_again_shows_first_what_it_comes_to(client: Client, scene: scene
         shown = page(client, scene, f"repair/read-again/?what={what}&folder={inbox.pk}")
         assert asked in shown
         assert "No copy is made twice, none is deleted." in shown
-    assert page(client, scene, "repair/read-again/?what=mailbox").count('<th scope="row">') == 2
+    assert page(client, scene, "repair/read-again/?what=mailbox").count('<th scope="row">') == 3
     scene.box.folders.update(total=None)
     assert "not known" in page(client, scene, "repair/read-again/?what=mailbox")
     assert inbox.cursor == scene.box.folders.get(pk=inbox.pk).cursor
