@@ -29,7 +29,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 # While a loop runs, Django keeps its connections elsewhere than without one. Playwright's counts as running from the first
 # browser test on, also when a module's rows are made or a test's transaction is begun, but not in the test itself: it
 # would see nothing of the one and commit past the other. One connection for a thread, whatever runs in it.
-connections._connections = threading.local()  # type: ignore[attr-defined]  # Django's own attribute, without a type
+connections._connections = threading.local()
 
 SESSION_LOCK = "session.lock"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
