@@ -6,8 +6,6 @@ as they were. What idle runs found is written together, so that a run in which n
 """
 
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Q
 from django.utils import timezone
 from redis.exceptions import RedisError
-from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
@@ -33,7 +30,7 @@ from mailboxes.runs import Done
 from mailboxes.states import Intent, Trigger
 from security.logs import told
 from security.secrets import SecretUnreadable
-from tracking import pipeline
+from tracking import leases, pipeline
 from tracking.apply import LeaseLost
 from tracking.faults import DatabaseGone, OurFault, OutOfTime, SecretLost
 from tracking.transport import somebody_waits_for, urgent_work_waits
@@ -62,10 +59,8 @@ STOP = threading.Event()
 
 def sync_batch(run_ids: list[int]) -> None:
     """Sync the mailboxes of these runs, one after the other. Runs that are not ours to begin (any more) are skipped."""
-    job = get_current_job()
-    worker = (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
     try:
-        Batch(run_ids, worker=worker, clock=timezone.now).work()
+        Batch(run_ids, worker=leases.worker_name(), clock=timezone.now).work()
     except DatabaseError as error:
         # The queue logs and keeps what leaves a job, text and all.
         raise type(error)(told(error)) from None

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from rq import get_current_job
 
 from mailboxes import runs
 from mailboxes.models import Run
@@ -22,6 +23,12 @@ from tracking.presence import worker_lock
 def command_name() -> str:
     """Return the name under which a command in this process has its runs."""
     return f"command {socket.gethostname()} {os.getpid()}"
+
+
+def worker_name() -> str:
+    """Return the name under which a job that runs in this process has its runs: its worker's."""
+    job = get_current_job()
+    return (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
 
 
 def patience_s() -> float:

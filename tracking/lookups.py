@@ -27,6 +27,7 @@ from tracking.models import (
 )
 from tracking.models.activity import RecordKind
 from tracking.models.outgoing import OutgoingMail
+from tracking.models.record import ADDRESS_COLUMNS
 from tracking.sync import identity
 from tracking.sync.addresses import Spelling, same_domains, spellings, under_any_spelling
 from tracking.sync.decide import address_key, candidates, recipients
@@ -194,7 +195,7 @@ def _records(owner: User, addresses: set[str]) -> dict[str, tuple[RecordRef, ...
         .filter(address__in=addresses)
         .values_list(Value(kind.value, output_field=CharField()), "pk", Lower(column))
         for kind, model in _REACHABLE
-        for column in ("email1", "email2", "email3")
+        for column in ADDRESS_COLUMNS
     ]
     found: dict[str, list[RecordRef]] = {}
     for kind, pk, address in parts[0].union(*parts[1:]):

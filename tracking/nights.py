@@ -6,15 +6,12 @@ is kept in its row, so a night of many short turns comes to the same as one long
 """
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
-from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
@@ -25,7 +22,7 @@ from mailboxes.report import RunReport
 from mailboxes.states import WAITS_FOR_PERSON, Intent, Trigger
 from security.logs import traceback_of
 from security.secrets import SecretUnreadable
-from tracking import jobs, retro
+from tracking import jobs, leases, retro
 from tracking.apply import LeaseLost
 from tracking.faults import OurFault, SecretLost
 from tracking.foreground import Heartbeat
@@ -67,9 +64,7 @@ def waiting(now: datetime) -> QuerySet[Mailbox]:
 
 def reconcile_some() -> None:
     """Compare mailboxes until the turn is over; put itself into the queue again while there is more to do."""
-    job = get_current_job()
-    worker = (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
-    if Turn(worker, clock=timezone.now).work():
+    if Turn(leases.worker_name(), clock=timezone.now).work():
         have_reconciled()
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from crmsync_site.ui.listing import number_in
 from security.access import Person, visible
 from tracking.models import Account, Case, Contact, Lead, Opportunity
 from tracking.models.activity import RecordKind
 from tracking.models.record import Owned
+from tracking.sync.facts import RecordRef
 
 MODELS: Mapping[str, type[Owned]] = {
     RecordKind.CONTACT: Contact,
@@ -45,3 +47,10 @@ def links(person: Person, refs: Iterable[tuple[str, int | None]]) -> dict[Ref, R
 def link(kind: str, record: Owned) -> RecordLink:
     """Return the link to a record."""
     return RecordLink(str(RecordKind(kind).label), str(record), reverse("record", args=[kind, record.pk]))
+
+
+def record_in(text: str) -> RecordRef | None:
+    """Return the record that a form named as `kind-id`, None for anything else."""
+    kind, _dash, pk = text.partition("-")
+    number = number_in(pk)
+    return RecordRef(kind, number) if kind in MODELS and number is not None else None

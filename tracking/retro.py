@@ -22,13 +22,12 @@ from tracking.arranged import choices_of
 from tracking.lookups import candidates_of
 from tracking.models import Activity, AddressMatch, Participant
 from tracking.models.activity import RegardingBy
-from tracking.models.record import Owned, Reachable
+from tracking.models.record import ADDRESS_COLUMNS, Owned, Reachable
 from tracking.record_links import MODELS
 from tracking.sync.addresses import Spelling, same_domains, spellings
 from tracking.sync.facts import RecordRef
 from tracking.transport import have_backfilled
 
-ADDRESS_COLUMNS: Final = ("email1", "email2", "email3")
 # Participants matched in one transaction.
 _AT_ONCE: Final = 500
 # Mail that was being stored while an address was written may have missed it: what changed so recently is matched again by

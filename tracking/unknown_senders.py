@@ -25,7 +25,7 @@ from tracking.locks import lock_keys
 from tracking.lookups import candidates_of
 from tracking.models import Activity, Contact, IgnoredDomain, Lead, Participant, TrackingEvent, UnknownSender
 from tracking.models.activity import RecordKind
-from tracking.models.record import Reachable
+from tracking.models.record import ADDRESS_COLUMNS, Reachable
 from tracking.record_links import MODELS
 from tracking.retro import addresses_changed
 from tracking.sync.decide import address_key, on_list
@@ -34,7 +34,6 @@ from tracking.sync.plan import Link, Track
 
 State = UnknownSender.State
 _AT_ONCE = {Unknown.CONTACT: RecordKind.CONTACT, Unknown.LEAD: RecordKind.LEAD}
-ADDRESS_COLUMNS = ("email1", "email2", "email3")
 
 
 class NotPossible(Exception):

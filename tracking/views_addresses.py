@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from crmsync_site.ui.downloads import csv_response
-from crmsync_site.ui.listing import numbered, sorting
+from crmsync_site.ui.listing import number_in, numbered, sorting
 from crmsync_site.ui.listing import words as words_in
 from crmsync_site.ui.templatetags.ui import exact
 from security import privileges
@@ -24,8 +24,7 @@ from tracking import address_pages, ambiguities, unknown_senders
 from tracking.models import AddressChoice, IgnoredDomain, UnknownSender
 from tracking.models.activity import RecordKind
 from tracking.models.record import Reachable
-from tracking.record_links import MODELS
-from tracking.sync.facts import RecordRef
+from tracking.record_links import MODELS, record_in
 
 # Rows of one CSV: what a spreadsheet opens.
 _CSV_ROWS = 50_000
@@ -34,18 +33,6 @@ _MOST = 500
 State = UnknownSender.State
 # Kinds that an address can be added to.
 _WITH_ADDRESS = (RecordKind.CONTACT, RecordKind.LEAD, RecordKind.ACCOUNT)
-
-
-def number_in(text: str) -> int | None:
-    """Return the number of a row that a form sent, None for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def record_in(text: str) -> RecordRef | None:
-    """Return the record that a form named as `kind-id`, None for anything else."""
-    kind, _dash, pk = text.partition("-")
-    number = number_in(pk)
-    return RecordRef(kind, number) if kind in MODELS and number is not None else None
 
 
 def _tabs(person: User) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from crmsync_site.ui.listing import number_in
 from crmsync_site.ui.listing import words as words_in
 from mailboxes.access_rules import may_sync
 from mailboxes.claims import AlreadyRunning
@@ -27,8 +28,7 @@ from security.models import User
 from tracking import address_pages, arrange_pages, foreground, history, regarding, splits, stops
 from tracking.access_rules import may_arrange
 from tracking.models import Activity, ItemDecision, Thread, ThreadStop
-from tracking.record_links import MODELS, RecordLink, links
-from tracking.views_addresses import number_in, record_in
+from tracking.record_links import MODELS, RecordLink, links, record_in
 
 # Messages that are read again by one press, and how long it waits for a run that is under way.
 _MOST_READ = 200

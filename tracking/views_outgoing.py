@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from crmsync_site.ui.listing import keyset
+from crmsync_site.ui.listing import keyset, number_in
 from mailboxes.models import Mailbox
 from security.access import get_visible_or_404, visible
 from security.http import signed_in
@@ -150,12 +150,13 @@ def decide_mail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _beginning(person: User, said: Mapping[str, str]) -> Beginning:
     """Return what a new mail begins with; what the person may not see is not there."""
-    answers = said.get("answers", "")
-    if answers.isascii() and answers.isdigit() and len(answers) < 19:
-        return outgoing_pages.reply(person, get_visible_or_404(person, Activity, pk=int(answers)))
-    kind, _dash, number = said.get("record", "").partition("-")
-    if number.isascii() and number.isdigit() and len(number) < 19:
-        found = outgoing_pages.to_record(person, kind, int(number))
+    answers = number_in(said.get("answers", ""))
+    if answers is not None:
+        return outgoing_pages.reply(person, get_visible_or_404(person, Activity, pk=answers))
+    kind, _dash, text = said.get("record", "").partition("-")
+    number = number_in(text)
+    if number is not None:
+        found = outgoing_pages.to_record(person, kind, number)
         if found is None:
             raise Http404
         return found

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crmsync_site.ui.listing import number_in
 from mailboxes.models import Mailbox, SyncProfile
 from security import privileges
 from security.access import get_visible_or_404, visible
@@ -294,7 +295,7 @@ def apply_templates(request: HttpRequest, pk: int) -> HttpResponse:
     must_manage(person)
     plans = templates.plans(profile, visible(person, Mailbox))
     if request.method == "POST":
-        wanted = {int(text) for text in request.POST.getlist("mailbox") if text.isascii() and text.isdigit()}
+        wanted = {number_in(text) for text in request.POST.getlist("mailbox")}
         chosen = [plan for plan in plans if plan.mailbox.pk in wanted]
         done, left = templates.apply(chosen, by=person.get_username(), now=timezone.now())
         messages.success(request, _("Applied to %(n)s mailboxes.") % {"n": done})

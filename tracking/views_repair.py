@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from redis import RedisError
 
+from crmsync_site.ui.listing import number_in
 from mailboxes import queries_list, queries_page
 from mailboxes.access_rules import may_sync
 from mailboxes.models import Folder, Mailbox
@@ -45,9 +46,8 @@ def _wanted(request: HttpRequest, pk: int, asked: QueryDict) -> tuple[User, Mail
     mailbox = queries_list.mailbox_or_404(person, pk)
     if not may_sync(person, mailbox):
         raise PermissionDenied
-    number = asked.get("folder", "")
-    known = number.isascii() and number.isdigit() and len(number) < 19
-    folder = visible(person, Folder).filter(mailbox=mailbox, pk=int(number)).first() if known else None
+    number = number_in(asked.get("folder", ""))
+    folder = visible(person, Folder).filter(mailbox=mailbox, pk=number).first() if number is not None else None
     try:
         what = What(asked.get("what", ""))
         return person, mailbox, what, reinitialise.folders_of(mailbox, what, folder)

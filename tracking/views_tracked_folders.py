@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 from redis import RedisError
 
+from crmsync_site.ui.listing import number_in
 from mailboxes.connection import open_provider
 from mailboxes.models import Folder, Mailbox
 from security.access import get_visible_or_404
@@ -145,10 +146,9 @@ def _form(
 
 
 def _chosen(form: FolderForm, person: User, mailbox: Mailbox) -> list[Any]:
-    kind, _sep, number = str(form["regarding"].value() or "").partition(":")
-    if not (number.isascii() and number.isdecimal() and len(number) < 19):
-        return []
-    return options_pages.named(person, mailbox.owner, [RecordRef(kind, int(number))])
+    kind, _sep, text = str(form["regarding"].value() or "").partition(":")
+    number = number_in(text)
+    return [] if number is None else options_pages.named(person, mailbox.owner, [RecordRef(kind, number)])
 
 
 def _unseen(form: FolderForm, rule: TrackedFolder | None) -> str:

@@ -126,3 +126,8 @@ def _unmark(mark: str) -> tuple[datetime, int] | None:
         return _EPOCH + timedelta(microseconds=int(microseconds)), int(pk)
     except OverflowError:
         return None
+
+
+def number_in(text: str) -> int | None:
+    """Return the number of a row that somebody sent, None for anything else: a database knows none of 19 digits and more."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -5,14 +5,11 @@ looks whether anything waits, and if so puts itself behind it. How far each requ
 """
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from datetime import datetime
 
 from django.utils import timezone
 from redis.exceptions import RedisError
-from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from mailboxes import claims, runs
@@ -23,7 +20,7 @@ from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.logs import traceback_of
 from security.secrets import SecretUnreadable
-from tracking import jobs, retro
+from tracking import jobs, leases, retro
 from tracking.apply import LeaseLost
 from tracking.backfill.engine import work
 from tracking.backfill.waiting import waiting
@@ -42,9 +39,7 @@ MOST_SECONDS = 60.0
 
 def go_on() -> None:
     """Match, count and read until the turn is over; put itself into the queue again while there is more to do."""
-    job = get_current_job()
-    worker = (job.worker_name if job else None) or f"{socket.gethostname()}.{os.getpid()}"
-    if Turn(worker, clock=timezone.now).work():
+    if Turn(leases.worker_name(), clock=timezone.now).work():
         have_backfilled()
 
 

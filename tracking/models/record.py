@@ -1,5 +1,7 @@
 """CRM records: accounts, contacts, leads, opportunities, cases."""
 
+from typing import Final
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
@@ -26,6 +28,10 @@ class Owned(models.Model):
         """A base, not a table."""
 
         abstract = True
+
+
+# The columns of `Reachable`.
+ADDRESS_COLUMNS: Final = ("email1", "email2", "email3")
 
 
 class Reachable(Owned):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from crmsync_site.ui.listing import Column, keyset, numbered, sorting, words
+from crmsync_site.ui.listing import Column, keyset, number_in, numbered, sorting, words
 from tracking.models import Lead, Thread
 
 COLUMNS = (Column("name", "Name", ("name",)), Column("company", "Company", ("company", "name")), Column("n", "Number"))
@@ -83,3 +83,21 @@ def test_a_mark_that_is_none_shows_the_first_page(mark: str, way: str) -> None:
     page = keyset({way: mark}, Thread.objects.all(), field="last_at")
     assert len(page.rows) == 1
     assert not page.beside
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("17", 17),
+        ("0", 0),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_number_of_a_row_is_one_that_a_database_can_know(text, number):
+    assert number_in(text) == number
