@@ -141,7 +141,7 @@ RQ_QUEUES = {
     for name in QUEUES
 }
 RQ = {
-    "WORKER_CLASS": "tracking.worker.SyncWorker",
+    "WORKER_CLASS": "tracking.workers.worker.SyncWorker",
     "JOB_CLASS": "rq.job.Job",
     "SHOW_ADMIN_LINK": False,
     "COMMIT_MODE": "on_db_commit",
@@ -209,7 +209,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-# Bodies of attachments, content-addressed (tracking.blobs).
+# Bodies of attachments, content-addressed (tracking.engine.blobs).
 BLOB_ROOT = Path(env.str("CRMSYNC_BLOBS", default=str(VAR / "blobs")))
 
 # -- the engine ------------------------------------------------------------------------------------------------------

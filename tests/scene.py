@@ -23,7 +23,7 @@ from mailboxes.provider.port import FolderRole
 from mailboxes.states import Auth, Intent, Outcome, State, Track, Trigger
 from security.models import User
 from tests import scene_people
-from tracking import blobs
+from tracking.engine import blobs
 from tracking.models import (
     Account,
     Activity,

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tracking import history
+from tracking.arrange import history
+from tracking.engine.threads import cut_off
 from tracking.models import Account, AddressChoice, IgnoredDomain, Lead, Thread, ThreadStop, UnknownSender
-from tracking.threads import cut_off
 
 if TYPE_CHECKING:
     from tests.scene import Scene

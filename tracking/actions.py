@@ -9,10 +9,10 @@ from django.utils import timezone
 from mailboxes.claims import IMMEDIATE, AlreadyRunning, Claim, claim_one
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.states import Intent, Trigger
-from tracking import quarantine
 from tracking.models import ItemFailure
-from tracking.reinitialise import What, reset
-from tracking.transport import RedisTransport
+from tracking.repair import quarantine
+from tracking.repair.reinitialise import What, reset
+from tracking.workers.transport import RedisTransport
 
 log = logging.getLogger(__name__)
 

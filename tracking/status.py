@@ -12,7 +12,7 @@ from mailboxes.catalogue import lookup
 from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent
 from tracking.models import Activity
-from tracking.transport import queue
+from tracking.workers.transport import queue
 
 
 def status(now: datetime) -> dict[str, Any]:

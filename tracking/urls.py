@@ -2,22 +2,18 @@
 
 from django.urls import include, path
 
-from tracking import (
-    views_linked,
-    views_mailbox,
-    views_options,
-    views_outgoing,
-    views_quarantine,
-    views_records,
-    views_repair,
-    views_threads,
-    views_tracked_folders,
-)
+from tracking.decisions import views as views_mailbox
+from tracking.linked import views as views_linked
+from tracking.mail import views as views_threads
+from tracking.outgoing import views as views_outgoing
+from tracking.personal import views_options, views_tracked_folders
+from tracking.records import views as views_records
+from tracking.repair import views_quarantine, views_repair
 
 urlpatterns = [
-    path("", include("tracking.urls_people")),
-    path("", include("tracking.urls_backfill")),
-    path("", include("tracking.urls_policy")),
+    path("", include("tracking.arrange.urls")),
+    path("", include("tracking.backfill.urls")),
+    path("", include("tracking.policy.urls")),
     path("threads/", views_threads.threads, name="threads"),
     path("threads/export/", views_threads.threads_csv, name="threads_csv"),
     path("threads/<int:pk>/", views_threads.thread, name="thread"),

@@ -23,7 +23,7 @@ from mailboxes.report import RunReport
 from mailboxes.schedule import Reason
 from mailboxes.states import Intent, Outcome, State, Trigger
 from tests.mailboxes.fleet import NOON, Fleet, failed, idle
-from tracking.faults import OurFault
+from tracking.engine.faults import OurFault
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from mailboxes.sandbox.store import SandboxStore
 from mailboxes.states import Auth, Intent, Track
 from security import egress
 from security.models import User
-from tracking.foreground import sync_now
+from tracking.engine.foreground import sync_now
 from tracking.models import ItemDecision
 
 _numbers = count(1)

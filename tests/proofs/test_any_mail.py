@@ -21,7 +21,8 @@ from mailboxes.sandbox.store import SandboxStore
 from mailboxes.states import Track
 from tests.proofs import defects, mutations
 from tests.proofs.exchange import Exchange, assert_complete, item_ids
-from tracking import blobs, mail_html
+from tracking.engine import blobs
+from tracking.mail import html as mail_html
 from tracking.models import Activity, Attachment, EmailBody, ItemDecision, ItemFailure
 
 pytestmark = pytest.mark.django_db

@@ -31,8 +31,8 @@ from security import egress
 from security.models import User
 from tests.proofs.processes import Program, until
 from tests.tracking.office import Office
-from tracking import blobs, content, foreground
-from tracking.faults import LeaseGone
+from tracking.engine import blobs, content, foreground
+from tracking.engine.faults import LeaseGone
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Thread
 
 ADDRESSES = [f"{name}@kill.example" for name in ("anna", "ben", "carla", "dora")]

@@ -22,7 +22,7 @@ from mailboxes.states import Auth, Intent, Track
 from security import egress
 from security.models import User
 from tests.proofs.processes import Program, until
-from tracking import blobs
+from tracking.engine import blobs
 from tracking.models import Activity, OutgoingFile, OutgoingMail
 from tracking.outgoing import decisions
 

@@ -22,8 +22,8 @@ from mailboxes.promise import BOUND_SECONDS
 from mailboxes.provider.errors import Unavailable
 from mailboxes.report import RunReport
 from tests.mailboxes.fleet import NOON, Fleet
-from tracking import jobs
-from tracking.dispatcher import Dispatcher
+from tracking.workers import jobs
+from tracking.workers.dispatcher import Dispatcher
 
 # Messages per hour of a mailbox, and the share of mailboxes that are like this.
 TRAFFIC = ((0.3, 0.70), (4.0, 0.25), (40.0, 0.05))

@@ -10,7 +10,7 @@ from mailboxes.provider.memory import MemoryServer
 from mailboxes.report import RunReport
 from mailboxes.states import Intent, Outcome, Track
 from security.models import User
-from tracking.pipeline import sync
+from tracking.engine.pipeline import sync
 
 _numbers = count(1)
 

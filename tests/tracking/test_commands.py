@@ -15,7 +15,8 @@ from mailboxes.states import Intent, State, Track, Trigger
 from security.commands import Failed
 from security.secrets import SecretUnreadable
 from tests.tracking.office import Office
-from tracking import foreground, status
+from tracking import status
+from tracking.engine import foreground
 from tracking.management.commands import sync_mailbox, sync_status
 from tracking.models import Activity
 

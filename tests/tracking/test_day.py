@@ -10,7 +10,7 @@ from mailboxes.models import Alert, LateGap, Mailbox, PromiseBucket, Run, Server
 from mailboxes.states import Outcome, State
 from tests.mailboxes.fleet import Fleet
 from tests.tracking.day import Day, Outage, Provider
-from tracking import jobs
+from tracking.workers import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -42,8 +42,9 @@ from tests.mailboxes.provider.certificates import Authority
 from tests.mailboxes.provider.scripted import Said, fault, serving
 from tests.mailboxes.provider.test_ews_autodiscover import World, moved, world  # noqa: F401 -- a fixture by its name
 from tests.mailboxes.provider.worlds import ANA, Letter, sandbox_store
-from tracking import activities, blobs, jobs, pipeline, reconcile, status
+from tracking import status
 from tracking.canary import tending
+from tracking.engine import activities, blobs, pipeline
 from tracking.linked import channel
 from tracking.models import (
     Activity,
@@ -56,8 +57,10 @@ from tracking.models import (
     Task,
 )
 from tracking.outgoing import decisions
+from tracking.repair import reconcile
 from tracking.sync.codec import encode
 from tracking.sync.plan import Sorted
+from tracking.workers import jobs
 
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 # How the simplest run fails when every request is answered so.

@@ -10,8 +10,9 @@ from mailboxes.provider.memory import MemoryServer
 from mailboxes.states import Intent, Outcome
 from tests.mailboxes.fleet import Fleet
 from tests.tracking.office import Office
-from tracking import jobs, pipeline
+from tracking.engine import pipeline
 from tracking.models import Activity
+from tracking.workers import jobs
 
 pytestmark = pytest.mark.django_db
 

@@ -19,15 +19,15 @@ from mailboxes.provider.errors import ItemGone, ItemUnreadable, ProviderError, S
 from mailboxes.provider.port import Envelope
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
-from tracking import pipeline
-from tracking.apply import Stored, keep_lease
 from tracking.backfill.parts import Part, mail_folders, next_part, skipped
-from tracking.content import read_envelopes
-from tracking.lookups import spelling_of
+from tracking.backfill.retro import addresses_of
+from tracking.dryrun.preview import Rehearsal
+from tracking.engine import pipeline
+from tracking.engine.apply import Stored, keep_lease
+from tracking.engine.content import read_envelopes
+from tracking.engine.lookups import spelling_of
 from tracking.models import Backfill
-from tracking.preview import Rehearsal
-from tracking.record_links import MODELS
-from tracking.retro import addresses_of
+from tracking.records.links import MODELS
 from tracking.sync.addresses import Spelling, spellings
 from tracking.sync.decide import address_key, recipients
 from tracking.sync.facts import Outcome, Reason

@@ -14,11 +14,11 @@ from mailboxes.models import Folder, Mailbox
 from mailboxes.states import Intent
 from security.access import visible
 from security.models import User
-from tracking import reasons
 from tracking.backfill.parts import may_be_read
+from tracking.backfill.retro import addresses_of
+from tracking.decisions import reasons
 from tracking.models import AddressMatch, Backfill, Holder, Participant
 from tracking.models.record import Owned
-from tracking.retro import addresses_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -20,14 +20,15 @@ from mailboxes.report import RunReport
 from mailboxes.states import Trigger
 from security.logs import traceback_of
 from security.secrets import SecretUnreadable
-from tracking import jobs, leases, retro
-from tracking.apply import LeaseLost
+from tracking.backfill import retro
 from tracking.backfill.engine import work
 from tracking.backfill.waiting import waiting
-from tracking.faults import OurFault, SecretLost
-from tracking.foreground import Heartbeat
+from tracking.engine.apply import LeaseLost
+from tracking.engine.faults import OurFault, SecretLost
+from tracking.engine.foreground import Heartbeat
 from tracking.models import Backfill
-from tracking.transport import anything_waits, have_backfilled
+from tracking.workers import jobs, leases
+from tracking.workers.transport import anything_waits, have_backfilled
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from rq import Worker
 
 from mailboxes.claims import SYNC
-from tracking.transport import queue
+from tracking.workers.transport import queue
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STOP_SECONDS = 20.0

@@ -19,7 +19,7 @@ from security.models import User
 from tracking.benches.children import ChildFailed
 from tracking.benches.stage import add, connect
 from tracking.benches.stored import fill
-from tracking.jobs import Batch
+from tracking.workers.jobs import Batch
 
 # Mailboxes that hold the stored messages; the first is the one that is synced.
 _MAILBOXES = 10

@@ -15,13 +15,14 @@ from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.states import Auth, Outcome, Track
 from security import egress
 from security.models import User
-from tracking import category, tracked_folders
 from tracking.benches.children import ChildFailed, cpu_seconds
-from tracking.dispatcher import TICK_SECONDS, Dispatcher
+from tracking.engine import category
 from tracking.linked import channel
 from tracking.models.category import TRACKED_NAME
-from tracking.presence import Watch
-from tracking.transport import RedisTransport
+from tracking.personal import tracked_folders
+from tracking.workers.dispatcher import TICK_SECONDS, Dispatcher
+from tracking.workers.presence import Watch
+from tracking.workers.transport import RedisTransport
 
 _POLL_SECONDS = 0.02
 

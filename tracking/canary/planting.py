@@ -17,7 +17,7 @@ from mailboxes.provider.entries import Entry, EntryKind, Field
 from mailboxes.provider.errors import ItemGone
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.models import Activity, CanaryRound, ItemDecision, ItemLink, OutgoingMail, Thread
 from tracking.outgoing import decisions
 from tracking.sync import identity

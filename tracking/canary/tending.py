@@ -25,7 +25,7 @@ from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import WAITS_FOR_PERSON, Intent, Track
 from tracking.canary import planting
-from tracking.foreground import beside
+from tracking.engine.foreground import beside
 from tracking.linked import channel
 from tracking.models import Canary, CanaryRound
 
@@ -35,7 +35,7 @@ LATE: Final = "canary_late"
 _GRACE: Final = timedelta(minutes=3)
 # Then it is given up and cleaned away, so that the next round can tell whether all is well again.
 _GIVE_UP: Final = timedelta(hours=3)
-# Rounds are kept as long as what else is measured (tracking.housekeeping).
+# Rounds are kept as long as what else is measured (tracking.workers.housekeeping).
 KEPT: Final = timedelta(days=14)
 
 Clock = Callable[[], datetime]

@@ -16,12 +16,12 @@ from mailboxes.models import Folder, Mailbox, SyncProfile
 from mailboxes.provider.entries import HOMES
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.port import Address, Envelope, FolderRole, MailProvider
-from tracking.content import read_envelopes
 from tracking.dryrun.outcomes import Answer
-from tracking.folder_rules import rule_in
-from tracking.lookups import known_messages, rules_of
+from tracking.engine.content import read_envelopes
+from tracking.engine.folder_rules import rule_in
+from tracking.engine.lookups import known_messages, rules_of
+from tracking.engine.pipeline import PAGE_ITEMS
 from tracking.models import Activity, ItemDecision, Participant, PolicyChange
-from tracking.pipeline import PAGE_ITEMS
 from tracking.sync import identity
 from tracking.sync.decide import Correlated, correlate, promote
 from tracking.sync.facts import FolderRule, Known, KnownActivity, Outcome, Reason, RecordRef, Rules

@@ -14,10 +14,10 @@ from mailboxes.provider.entries import TOLD, Entry, EntryKind, Marks
 from mailboxes.provider.errors import ItemUnreadable
 from mailboxes.provider.writing import WholeProvider
 from security.access import visible
-from tracking.category import names_of, row_of
 from tracking.dryrun.outcomes import Fate, Item, Moves, of_pair
 from tracking.dryrun.policies import Policy
-from tracking.filter_queries import MODELS, Flow, flowing
+from tracking.engine.category import names_of, row_of
+from tracking.engine.filter_queries import MODELS, Flow, flowing
 from tracking.linked import links
 from tracking.linked.compare import AT_ONCE, Count, Pairs, not_shared
 from tracking.linked.records import is_past

@@ -18,7 +18,7 @@ from security.models import User
 from tracking.dryrun.trial import Cost, OpenProvider, Result, Trial
 from tracking.models import DryRun, PolicyDraft
 from tracking.policy.drafts import subject_of
-from tracking.transport import queue
+from tracking.workers.transport import queue
 
 log = logging.getLogger(__name__)
 

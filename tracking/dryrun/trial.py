@@ -15,12 +15,12 @@ from mailboxes.provider.port import Envelope
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.states import Intent
 from security.secrets import SecretUnreadable
-from tracking.content import read_envelopes
 from tracking.dryrun import mail, outcomes, records
 from tracking.dryrun.closed import Closed
 from tracking.dryrun.outcomes import Answer, Outcomes
 from tracking.dryrun.policies import Policy, in_force, proposed
-from tracking.faults import SecretLost
+from tracking.engine.content import read_envelopes
+from tracking.engine.faults import SecretLost
 from tracking.models import ItemDecision, ItemLink
 from tracking.policy.document import Document, Subject, unsaved_profile
 from tracking.policy.document import in_force as document_in_force

@@ -16,7 +16,7 @@ from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Val
 from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, ProviderError, WriteRefused
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
-from tracking.apply import keep_lease
+from tracking.engine.apply import keep_lease
 from tracking.linked import links, meetings
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import Appointment, ItemLink, Task
@@ -42,7 +42,7 @@ Clock = Callable[[], datetime]
 
 
 class Marking(Protocol):
-    """What a mailbox's owner calls the category for tracking (`tracking.category`), and called it before."""
+    """What a mailbox's owner calls the category for tracking (`tracking.engine.category`), and called it before."""
 
     def asks(self, categories: Iterable[str]) -> bool:
         """Tell whether categories ask for an item to be tracked."""

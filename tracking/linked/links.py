@@ -15,7 +15,7 @@ from mailboxes.provider.entries import EntryKind, Field, Marks, Value
 from security import privileges
 from security.access import visible
 from security.models import User
-from tracking.filter_queries import MODELS, Flow, flowing
+from tracking.engine.filter_queries import MODELS, Flow, flowing
 from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all

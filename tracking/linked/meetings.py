@@ -10,8 +10,8 @@ from hashlib import sha256
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import Attendee, Entry, EntryKind, Field
 from security.access import visible
+from tracking.engine.locks import lock_keys
 from tracking.linked.records import rights_of
-from tracking.locks import lock_keys
 from tracking.models import Appointment, Attendance, ItemLink
 
 _PEOPLE = (Field.ORGANIZER, Field.REQUIRED, Field.OPTIONAL)

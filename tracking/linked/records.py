@@ -22,12 +22,12 @@ from mailboxes.provider.entries import (
 )
 from security.access import visible
 from security.models import User
-from tracking.filter_queries import MODELS
+from tracking.backfill.retro import addresses_changed
+from tracking.engine.filter_queries import MODELS
 from tracking.models import Account, Appointment, Attendance, Contact, Task
 from tracking.models.activity import RecordKind
 from tracking.models.record import Owned
-from tracking.record_links import MODELS as RECORDS
-from tracking.retro import addresses_changed
+from tracking.records.links import MODELS as RECORDS
 from tracking.sync.codec import encode, recurrence
 from tracking.sync.merge import Rights, Withheld
 

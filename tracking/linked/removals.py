@@ -13,8 +13,8 @@ from mailboxes.provider.entries import EntryKind, Field
 from mailboxes.provider.errors import ItemUnreadable, WriteRefused
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
-from tracking.apply import keep_lease
-from tracking.filter_queries import MODELS
+from tracking.engine.apply import keep_lease
+from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import Clock, Count
 from tracking.linked.records import is_done, is_past, organizes, rights_of

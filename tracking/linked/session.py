@@ -18,16 +18,16 @@ from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable
 from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
-from tracking.apply import LeaseLost, Page, Stored, keep_lease, store
-from tracking.category import CategoryInRun
-from tracking.cursors import nothing_new, read_changes
-from tracking.failures import GONE, count_attempt, take_due
-from tracking.filter_queries import MODELS, Flow
+from tracking.engine.apply import LeaseLost, Page, Stored, keep_lease, store
+from tracking.engine.category import CategoryInRun
+from tracking.engine.cursors import nothing_new, read_changes
+from tracking.engine.failures import GONE, count_attempt, take_due
+from tracking.engine.filter_queries import MODELS, Flow
+from tracking.engine.lookups import known_items
 from tracking.linked import links, meetings
 from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
-from tracking.lookups import known_items
 from tracking.models import ItemDecision, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason

@@ -9,7 +9,7 @@ from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind, Field, canonical
 from security.access import visible
 from security.models import User
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import FieldConflict, LinkState
 from tracking.sync.codec import decode

@@ -19,7 +19,7 @@ from mailboxes.provider.entries import (
     Span,
     Value,
 )
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import WHOLE
 from tracking.sync.codec import decode
 from tracking.sync.merge import Withheld

@@ -58,7 +58,7 @@ class Thread(models.Model):
         ordering = ["-last_at"]
         indexes = [
             models.Index(fields=["-last_at", "-id"], name="thread_latest"),
-            # How matching by subject finds candidates (`tracking.correlation`).
+            # How matching by subject finds candidates (`tracking.engine.correlation`).
             models.Index(Lower("subject"), name="thread_subject"),
         ]
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TrackingEvent(models.Model):
-    """One act. `facts` are the parameters of its sentence (`tracking.history`); `why` is what the person wrote."""
+    """One act. `facts` are the parameters of its sentence (`tracking.arrange.history`); `why` is what the person wrote."""
 
     class What(models.TextChoices):
         """What was done."""

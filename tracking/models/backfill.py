@@ -109,7 +109,7 @@ class Backfill(models.Model):
 class AddressMatch(models.Model):
     """With which addresses a record was last matched against tracked mail, and whether it is to be matched again.
 
-    `digest` stands for the record's addresses and owner as they were then (`tracking.retro`): what differs from it has
+    `digest` stands for the record's addresses and owner as they were then (`tracking.backfill.retro`): what differs from it has
     changed since, whoever wrote it. `wanted_at` is set by whoever knows of a change, so that nobody waits for the night.
     """
 

@@ -11,7 +11,7 @@ class ItemDecision(models.Model):
     """The last decision for one item of a mailbox. All that is kept of refused mail (design §4, promotion check).
 
     `message_hash` is the keyed hash of the Message-ID (HMAC-SHA256, hex). `facts` are the parameters of the reason's
-    sentence (`tracking.reasons`): for a refusal they never say anything of the mail itself. Of a discarded item they
+    sentence (`tracking.decisions.reasons`): for a refusal they never say anything of the mail itself. Of a discarded item they
     hold who discarded it and why (`by`, `why`) and what it was set aside for (`code`, `was`).
     """
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 
 from mailboxes.models import Run
-from tracking.apply import keep_lease
+from tracking.engine.apply import keep_lease
 from tracking.models import Activity, ItemDecision, OutgoingFile, OutgoingMail
 from tracking.models.activity import RegardingBy
 

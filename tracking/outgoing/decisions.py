@@ -16,7 +16,8 @@ from redis import RedisError
 from mailboxes.models import Mailbox, Run
 from mailboxes.states import Intent, State
 from security.models import User
-from tracking import actions, tokens
+from tracking import actions
+from tracking.engine import tokens
 from tracking.models import OutgoingFile, OutgoingMail
 from tracking.outgoing import due
 from tracking.outgoing.steps import DRAFT_CHANGED

@@ -28,8 +28,8 @@ from mailboxes.provider.port import Address
 from mailboxes.provider.text import clean
 from mailboxes.provider.writing import FoundMessage, OutgoingFile, OutgoingMail, WholeProvider
 from mailboxes.states import Intent
-from tracking import blobs
-from tracking.apply import keep_lease
+from tracking.engine import blobs
+from tracking.engine.apply import keep_lease
 from tracking.models import Activity, ItemDecision
 from tracking.models import OutgoingMail as Row
 from tracking.outgoing import copies, due

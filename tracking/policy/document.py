@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind, Field
-from tracking.filter_queries import COLUMNS
+from tracking.engine.filter_queries import COLUMNS
 from tracking.models import FieldDirection, SyncFilter
 from tracking.sync.directions import DEFAULTS, Direction, Locked, directions
 from tracking.sync.filters import FilterWrong, read

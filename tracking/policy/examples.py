@@ -9,7 +9,7 @@ from django.utils.timezone import localdate
 
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind
-from tracking.filter_queries import COLUMNS, MODELS
+from tracking.engine.filter_queries import COLUMNS, MODELS
 from tracking.models.record import Owned
 from tracking.policy.document import Document, Subject
 from tracking.sync.filters import Asker, FilterWrong, Group, Holds, Scalar, matches, read

@@ -14,7 +14,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from mailboxes.provider.entries import EntryKind
-from tracking.filter_queries import COLUMNS
+from tracking.engine.filter_queries import COLUMNS
 from tracking.policy import words
 from tracking.policy.document import MOST_CONDITIONS
 from tracking.sync.filters import BARE, OPERATORS, Holds, Operator

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from mailboxes.models import SyncProfile
 from mailboxes.provider.entries import EntryKind, Field
-from tracking.filter_queries import COLUMNS, MODELS
+from tracking.engine.filter_queries import COLUMNS, MODELS
 from tracking.linked.words import field_name
 from tracking.models import SyncFilter
 from tracking.models.link import LinkedKind

@@ -38,7 +38,7 @@ class Unknown(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Each has a sentence in `tracking.reasons`; a refusal's reason says nothing of the mail itself."""
+    """Why. Each has a sentence in `tracking.decisions.reasons`; a refusal's reason says nothing of the mail itself."""
 
     ALL_MAIL = "all_mail"
     REPLY_TO_TRACKED = "reply_to_tracked"
@@ -132,7 +132,7 @@ class KnownItem:
 class KnownActivity:
     """A tracked message. `id` is None while it is only planned, on this page; `message_key` then names it.
 
-    `concerned`: the mailbox that is synced holds it already or is named in it (`tracking.copies`).
+    `concerned`: the mailbox that is synced holds it already or is named in it (`tracking.engine.copies`).
     """
 
     message_key: str

@@ -1,7 +1,7 @@
 """Which records flow into a mailbox: conditions on fields, grouped with all/any, to include and to exclude (S14, S16).
 
 The one idea: a filter is data, clicked together and never typed as a query. The same tree is asked of one record in
-memory (examples, dry runs) and of the whole table (`tracking.filter_queries`); a property test holds the two together.
+memory (examples, dry runs) and of the whole table (`tracking.engine.filter_queries`); a property test holds the two together.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -41,7 +41,7 @@ def message_key(envelope: Envelope, mailbox_id: int) -> str:
 
 
 def own_key(envelope: Envelope, mailbox_id: int) -> str:
-    """Return the key of a message that only borrows its Message-ID from another one (`tracking.copies`)."""
+    """Return the key of a message that only borrows its Message-ID from another one (`tracking.engine.copies`)."""
     bare = bare_message_id(envelope.message_id)
     return _digest("own", str(mailbox_id), bare) if bare else message_key(envelope, mailbox_id)
 

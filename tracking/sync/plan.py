@@ -75,7 +75,7 @@ class Link:
     """The message is tracked already: note that this item is a copy of it.
 
     `otherwise`: what becomes of it should its content show that it is another message under the same Message-ID
-    (`tracking.copies`). None: the mailbox is known to be concerned with the message.
+    (`tracking.engine.copies`). None: the mailbox is known to be concerned with the message.
     """
 
     envelope: Envelope

@@ -5,7 +5,7 @@ be made and read by whoever holds the installation's key, and by nobody else: to
 nothing, not even which of two was made first. What it does not do is give rights: whether a token counts is decided by
 `tracking.sync.decide` from who sent the mail that carries it.
 
-For whoever sends mail: ask `tracking.tokens.marks` once for each mail. It knows the switches of the sync profile and
+For whoever sends mail: ask `tracking.engine.tokens.marks` once for each mail. It knows the switches of the sync profile and
 returns the three things that a mail carries: `OutgoingMail.token` (the header), its `message_id` (which has the token
 in its local part, for replies bring that back and lose private headers) and its `subject` (with the token in brackets
 where that is switched on). Nothing else needs to be known of tokens.

@@ -14,7 +14,7 @@ from mailboxes.provider.errors import Unavailable
 from mailboxes.states import Intent, Track, Trigger
 from security.commands import Failed, WrongUse
 from tests.tracking.office import Office
-from tracking import foreground
+from tracking.engine import foreground
 from tracking.models import Activity, Backfill, Contact
 
 pytestmark = pytest.mark.django_db
@@ -131,7 +131,7 @@ def test_a_server_that_fails_ends_it_with_its_cause_and_it_can_be_gone_on_with(o
 
 
 def test_a_mailbox_at_work_is_not_waited_for_for_ever(marta: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking.leases.patience_s", lambda: 0.0)
+    monkeypatch.setattr("tracking.workers.leases.patience_s", lambda: 0.0)
     claims.claim_one(marta, Trigger.COMMAND, "", datetime.now(UTC))
     with pytest.raises(Failed, match="being synced"):
         ask(marta.address, *MARCH)

@@ -14,9 +14,9 @@ from mailboxes.provider.errors import FolderGone, Throttled, Unavailable
 from mailboxes.report import RunReport
 from mailboxes.states import Intent, Track
 from tests.tracking.office import Office
-from tracking.apply import LeaseLost
 from tracking.backfill import engine, requests
 from tracking.backfill.requests import NotPossible
+from tracking.engine.apply import LeaseLost
 from tracking.models import Activity, Backfill, Contact, Holder, ItemDecision
 
 pytestmark = pytest.mark.django_db

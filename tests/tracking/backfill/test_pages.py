@@ -11,7 +11,7 @@ from redis import RedisError
 
 from mailboxes.models import Folder, Mailbox
 from tests import scene as scenes
-from tracking import views_backfill
+from tracking.backfill import views as views_backfill
 from tracking.models import AddressMatch, Backfill, Contact, Lead, Participant
 
 State = Backfill.State

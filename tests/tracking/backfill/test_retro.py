@@ -13,10 +13,10 @@ from mailboxes.provider.entries import Field
 from mailboxes.states import Track
 from security.models import User
 from tests.tracking.office import Office
-from tracking import nights, retro
-from tracking.backfill import engine, requests
+from tracking.backfill import engine, requests, retro
 from tracking.linked.records import take
 from tracking.models import Activity, AddressChoice, AddressMatch, Backfill, Contact, Lead, Participant
+from tracking.workers import nights
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,11 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.provider.errors import AuthRejected, Unavailable
 from mailboxes.states import Intent, Outcome, Track, Trigger
 from tests.tracking.office import Office
-from tracking import jobs, retro
-from tracking.backfill import engine, requests, turns, waiting
-from tracking.dispatcher import Dispatcher
+from tracking.backfill import engine, requests, retro, turns, waiting
 from tracking.models import Activity, AddressMatch, Backfill, Contact, Participant
-from tracking.transport import RedisTransport, have_backfilled, queue
+from tracking.workers import jobs
+from tracking.workers.dispatcher import Dispatcher
+from tracking.workers.transport import RedisTransport, have_backfilled, queue
 
 pytestmark = pytest.mark.django_db
 State = Backfill.State

@@ -12,13 +12,13 @@ from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.states import Track
 from tests.tracking.dryrun.untouched import nothing_written
 from tests.tracking.office import Office
-from tracking import pipeline
 from tracking.dryrun.outcomes import Effect
 from tracking.dryrun.trial import Trial
+from tracking.engine import pipeline
 from tracking.models import Activity, Contact, ItemDecision, Lead
 from tracking.policy import drafts
 from tracking.policy.document import in_force
-from tracking.reinitialise import What, folders_of, reset
+from tracking.repair.reinitialise import What, folders_of, reset
 
 pytestmark = pytest.mark.django_db
 SENDERS = ("pau@c.example", "lea@l.example", "who@else.example", "ben@office.example", "robot@c.example")

@@ -15,7 +15,7 @@ from tests.tracking.dryrun.untouched import nothing_written
 from tests.tracking.linked.desk import Desk, timed_office
 from tracking.dryrun.outcomes import Effect
 from tracking.dryrun.trial import Trial
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.records import values_of
 from tracking.models import FieldDirection, ItemLink, SyncFilter
 from tracking.policy import drafts

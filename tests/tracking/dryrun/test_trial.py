@@ -20,7 +20,6 @@ from security.models import User
 from security.secrets import SecretUnreadable
 from tests.tracking.dryrun.untouched import nothing_written
 from tests.tracking.office import Office
-from tracking import housekeeping
 from tracking.dryrun import rows, trial
 from tracking.dryrun.mail import not_automated_since
 from tracking.dryrun.outcomes import Answer, Effect, Fate, Item, Moves, Outcomes, of_mail, of_pair, of_records
@@ -28,6 +27,7 @@ from tracking.dryrun.trial import Trial, totals
 from tracking.models import Contact, DryRun, ItemDecision, ItemLink, PolicyChange, SyncFilter
 from tracking.policy import drafts
 from tracking.policy.document import in_force
+from tracking.workers import housekeeping
 
 pytestmark = pytest.mark.django_db
 

@@ -33,11 +33,11 @@ from mailboxes.report import RunReport
 from mailboxes.states import Track
 from security.models import User
 from tests.tracking.linked.desk import timed_office
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
+from tracking.engine.pipeline import sync
 from tracking.linked.channel import switch
 from tracking.linked.compare import CATEGORY
 from tracking.models import Appointment, Attendance, FieldDirection, LinkState, SyncFilter
-from tracking.pipeline import sync
 from tracking.sync.codec import encode
 from tracking.sync.directions import Direction
 

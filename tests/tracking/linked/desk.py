@@ -10,7 +10,7 @@ from mailboxes.provider.memory import MemoryServer
 from mailboxes.provider.port import FolderRole
 from security.models import User
 from tests.tracking.office import Office
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import Count
 from tracking.linked.session import Session
 from tracking.models import ItemLink, SyncFilter

@@ -20,7 +20,7 @@ from mailboxes.provider.entries import (
     canonical,
 )
 from security.models import User
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import Account, Appointment, Contact, Lead, Task
 from tracking.sync.merge import Withheld

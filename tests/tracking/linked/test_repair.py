@@ -14,10 +14,11 @@ from mailboxes.provider.memory import MemoryServer
 from security.commands import Failed
 from security.models import User
 from tests.tracking.office import Office
-from tracking import foreground, quarantine
+from tracking.engine import foreground
 from tracking.linked import channel
 from tracking.linked.compare import CATEGORY
 from tracking.models import ItemDecision, ItemFailure, ItemLink, Task
+from tracking.repair import quarantine
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from mailboxes.provider.entries import Attendee, EntryKind, Field, FullName, Spa
 from mailboxes.provider.port import FolderRole
 from security.models import User
 from tests.tracking.linked.desk import Desk
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import CATEGORY
 from tracking.models import Appointment, Attendance, FieldConflict, ItemLink
 

@@ -7,7 +7,7 @@ import pytest
 from mailboxes.provider.entries import Attendee, EntryKind, Field, FullName, Span
 from mailboxes.provider.errors import Unavailable
 from security.models import User
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import CATEGORY
 from tracking.models import Appointment, Contact, FieldConflict, FieldDirection, ItemDecision, ItemLink, LinkState, Task
 

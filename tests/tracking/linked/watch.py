@@ -19,7 +19,7 @@ from mailboxes.provider.port import FolderRole
 from mailboxes.states import Track
 from security.models import User
 from tests.tracking.linked.chaos import COLUMN, NAME, ROLES, TEXT, Chaos, Person
-from tracking.filter_queries import MODELS
+from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import CATEGORY
 from tracking.linked.records import values_of

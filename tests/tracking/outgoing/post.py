@@ -21,7 +21,7 @@ from mailboxes.states import Intent, Outcome, Track
 from security.models import User
 from tests.proofs.exchange import PASSWORD, Exchange
 from tests.tracking.office import Office
-from tracking import pipeline
+from tracking.engine import pipeline
 from tracking.models import Activity, Opportunity, OutgoingMail
 from tracking.outgoing import decisions
 

@@ -14,10 +14,11 @@ from mailboxes.models import Mailbox, Run
 from mailboxes.provider.entries import EntryKind, Field, Span, Value
 from mailboxes.states import Intent, State, Track
 from tests.tracking.outgoing.post import ANNA, BEN, MemoryPost, Post, assert_one, is_on
-from tracking import actions, jobs
+from tracking import actions
 from tracking.channels import Channel, switch
 from tracking.linked.compare import CATEGORY
 from tracking.models import Activity, Appointment, Contact, ItemDecision, ItemLink, Task
+from tracking.workers import jobs
 
 READING = ("counters", "changes", "listing", "envelopes", "contents", "attachments")
 
@@ -52,7 +53,9 @@ def test_s15_mail_in_off_nobody_reads_mail_by_other_ways(memory: MemoryPost, mon
     memory.settle(1)
     memory.server.deliver(ANNA, "inbox", subject="Hello", message_id="<hello@else.example>")
     is_on(memory.anna, incoming=False)
-    monkeypatch.setattr("tracking.foreground.open_provider", lambda mailbox: memory.server.provider(mailbox.address))
+    monkeypatch.setattr(
+        "tracking.engine.foreground.open_provider", lambda mailbox: memory.server.provider(mailbox.address)
+    )
     before = asked(memory, *READING)
     for command in (["reconcile", ANNA], ["why", ANNA, "<hello@else.example>", "--again"], ["sync_mailbox", ANNA]):
         with contextlib.suppress(SystemExit):

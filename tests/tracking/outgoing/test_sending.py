@@ -23,7 +23,8 @@ from mailboxes.provider.port import FolderRole
 from mailboxes.states import Intent, State, Track
 from security.models import User
 from tests.tracking.outgoing.post import ANNA, BEN, MemoryPost, Post, assert_one, deal, is_on
-from tracking import actions, blobs
+from tracking import actions
+from tracking.engine import blobs
 from tracking.models import Activity, Holder, ItemDecision, OutgoingFile, OutgoingMail
 from tracking.outgoing import decisions
 

@@ -11,7 +11,7 @@ from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
 from security.models import User
 from tests.tracking.office import Office
-from tracking import demo_policy
+from tracking.demo import policy as demo_policy
 from tracking.linked import channel
 from tracking.models import Contact, FieldDirection, PolicyChange, PolicyDraft, SyncFilter, Task
 from tracking.policy import drafts, templates, typed, words

@@ -13,14 +13,15 @@ from mailboxes.provider.writing import WholeProvider
 from mailboxes.queries_one import mailbox_at
 from mailboxes.report import RunReport
 from security.commands import Failed, JsonCommand, WrongUse
-from tracking import leases, reasons
 from tracking.backfill import engine, requests
 from tracking.backfill.parts import may_be_read
 from tracking.backfill.requests import NotPossible
-from tracking.foreground import beside
+from tracking.backfill.retro import kinds
+from tracking.decisions import reasons
+from tracking.engine.foreground import beside
 from tracking.models import Backfill
-from tracking.record_links import MODELS
-from tracking.retro import kinds
+from tracking.records.links import MODELS
+from tracking.workers import leases
 
 _BY = "command"
 _SENTENCES = {

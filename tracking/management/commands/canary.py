@@ -9,9 +9,9 @@ from mailboxes.models import Mailbox
 from mailboxes.queries_one import mailbox_at
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
-from tracking import canary_pages
+from tracking.canary import pages as canary_pages
 from tracking.canary import tending
-from tracking.canary_pages import Bird, Kind, Way
+from tracking.canary.pages import Bird, Kind, Way
 from tracking.models import Activity, Canary, ItemLink
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from mailboxes.sandbox.demo.load import SERVICE_ADDRESS
 from security import egress
 from security.commands import Failed, JsonCommand, WrongUse
-from tracking import demo
+from tracking.demo import organisation as demo
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

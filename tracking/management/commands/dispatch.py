@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from tracking.dispatcher import Dispatcher, serve
-from tracking.presence import Watch, dispatcher_lock
-from tracking.transport import RedisTransport
+from tracking.workers.dispatcher import Dispatcher, serve
+from tracking.workers.presence import Watch, dispatcher_lock
+from tracking.workers.transport import RedisTransport
 
 
 class Command(BaseCommand):

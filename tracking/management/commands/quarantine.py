@@ -11,9 +11,10 @@ from mailboxes.models import Mailbox
 from mailboxes.queries_one import mailbox_at
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
-from tracking import leases, quarantine
-from tracking.foreground import beside
+from tracking.engine.foreground import beside
 from tracking.models import ItemDecision, ItemFailure
+from tracking.repair import quarantine
+from tracking.workers import leases
 
 
 class Command(JsonCommand):

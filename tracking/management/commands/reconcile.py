@@ -13,10 +13,10 @@ from mailboxes.queries_one import mailbox_at
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand
-from tracking import leases
-from tracking.foreground import as_run
+from tracking.engine.foreground import as_run
 from tracking.models import Reconciliation
-from tracking.reconcile import begin_anew, night_of, reconcile
+from tracking.repair.reconcile import begin_anew, night_of, reconcile
+from tracking.workers import leases
 
 COUNTS = ("held", "tracked", "refused", "quarantined", "discarded", "recovered", "missing", "stale")
 

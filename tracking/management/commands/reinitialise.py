@@ -13,11 +13,11 @@ from mailboxes.queries_one import mailbox_at
 from mailboxes.report import RunReport
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand, WrongUse
-from tracking import leases
-from tracking.foreground import as_run
+from tracking.engine.foreground import as_run
+from tracking.engine.pipeline import sync
 from tracking.management.commands.sync_mailbox import counts
-from tracking.pipeline import sync
-from tracking.reinitialise import FolderPreview, NotFollowed, What, folders_of, preview, reset
+from tracking.repair.reinitialise import FolderPreview, NotFollowed, What, folders_of, preview, reset
+from tracking.workers import leases
 
 
 class Command(JsonCommand):

@@ -16,9 +16,9 @@ from mailboxes.report import RunReport
 from mailboxes.schedule import in_words
 from mailboxes.states import Intent
 from security.commands import Failed, JsonCommand
-from tracking import leases
-from tracking.foreground import sync_now
-from tracking.preview import preview
+from tracking.dryrun.preview import preview
+from tracking.engine.foreground import sync_now
+from tracking.workers import leases
 
 
 class Command(JsonCommand):

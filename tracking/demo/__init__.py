@@ -1,0 +1,1 @@
+"""The demo organisation that a first start makes."""

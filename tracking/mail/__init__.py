@@ -1,0 +1,1 @@
+"""Tracked mail as people read it: threads, messages, bodies made safe."""

@@ -1,0 +1,1 @@
+"""Customer records as people read them, and references to them from elsewhere."""
