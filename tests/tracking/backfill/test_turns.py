@@ -13,6 +13,7 @@ from mailboxes.provider.errors import AuthRejected, Unavailable
 from mailboxes.states import Intent, Outcome, Track, Trigger
 from tests.tracking.office import Office
 from tracking.backfill import engine, requests, retro, turns, waiting
+from tracking.engine import turn as turn_module
 from tracking.models import Activity, AddressMatch, Backfill, Contact, Participant
 from tracking.workers import jobs
 from tracking.workers.dispatcher import Dispatcher
@@ -25,8 +26,8 @@ State = Backfill.State
 @pytest.fixture
 def office(monkeypatch: pytest.MonkeyPatch) -> Office:
     office = Office(now=datetime(2026, 6, 1, 9, 0, tzinfo=UTC))
-    monkeypatch.setattr(turns, "open_provider", lambda mailbox: office.server.provider(mailbox.address))
-    monkeypatch.setattr(turns, "anything_waits", lambda: False)
+    monkeypatch.setattr(turn_module, "open_provider", lambda mailbox: office.server.provider(mailbox.address))
+    monkeypatch.setattr(turn_module, "anything_waits", lambda: False)
     return office
 
 
@@ -75,7 +76,7 @@ def test_the_schedule_of_the_mailbox_is_left_alone(office: Office) -> None:
 
 def test_it_gives_way_to_whatever_waits_and_goes_on_later(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "PART_ITEMS", 1)
-    monkeypatch.setattr(turns, "anything_waits", lambda: True)
+    monkeypatch.setattr(turn_module, "anything_waits", lambda: True)
     row = asked(office, "marta", count=4)
     seconds = iter(range(10_000))
     more, rounds = True, 0
@@ -122,14 +123,14 @@ def test_what_stops_it_is_settled_as_for_any_run(office: Office) -> None:
 
 def test_one_mailboxs_trouble_is_its_own(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = asked(office, "marta"), asked(office, "luis")
-    real = turns.open_provider
+    real = turn_module.open_provider
 
     def opened(mailbox: Mailbox) -> Any:
         if mailbox.pk == first.mailbox_id:
             raise ValueError("something nobody thought of")
         return real(mailbox)
 
-    monkeypatch.setattr(turns, "open_provider", opened)
+    monkeypatch.setattr(turn_module, "open_provider", opened)
     turn(office)
     assert (state(first), state(second)) == (State.COUNTING, State.COUNTED)
     assert Run.objects.filter(mailbox=first.mailbox_id).latest("pk").error_code == "internal_error"
@@ -172,7 +173,7 @@ def test_a_range_does_not_wait_until_every_record_is_matched(office: Office, mon
         return match(each, now)
 
     monkeypatch.setattr(retro, "match", slow)
-    monkeypatch.setattr(turns, "anything_waits", lambda: True)
+    monkeypatch.setattr(turn_module, "anything_waits", lambda: True)
     assert turn(office), "there is more"
     assert AddressMatch.objects.filter(wanted_at=None).count() == 2
     assert state(row) == State.COUNTED

@@ -16,7 +16,7 @@ from mailboxes.states import Intent, State, Track, Trigger
 from security.commands import Failed
 from security.secrets import SecretUnreadable
 from tests.tracking.office import Office
-from tracking.engine import foreground
+from tracking.engine import foreground, turn
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Reconciliation
 from tracking.repair import quarantine, reconcile
 from tracking.sync.plan import Sorted
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def office(monkeypatch, tmp_path, settings):
     settings.BLOB_ROOT = tmp_path
     office = Office(now=timezone.now() - timedelta(hours=3))
-    for module in (foreground, nights):
+    for module in (foreground, turn):
         monkeypatch.setattr(module, "open_provider", lambda mailbox: office.server.provider(mailbox.address))
     return office
 
