@@ -82,6 +82,7 @@ MATRIX = [
     ),
     Page("read_backfill", "anna fina", (BOX, RANGE), answer=302, else_=0, method="post"),
     Page("cancel_backfill", "anna fina", (BOX, RANGE), answer=302, else_=0, method="post"),
+    Page("resume_backfill", "anna fina", (BOX, RANGE), answer=302, else_=0, method="post"),
     Page("record_mail", "anna emil fina", ("contact", RECORD)),
     Page("count_record_mail", "anna fina", ("contact", RECORD), answer=302, method="post", asked="mailbox={box}"),
     Page("read_again_preview", "anna fina", (BOX,), else_=0, asked="what=mailbox"),

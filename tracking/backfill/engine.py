@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from mailboxes.models import Folder, Run
-from mailboxes.provider.errors import ItemGone, ItemUnreadable, ProviderError, Scope
+from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable, ProviderError, Scope
 from mailboxes.provider.port import Envelope
 from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
@@ -42,10 +42,12 @@ PART_ITEMS: Final = pipeline.PAGE_ITEMS
 _ATTEMPTS: Final = 3
 # Passes over a range at most: a server that lists items for ever which it cannot find is not followed for ever.
 _PASSES: Final = 3
+# Attempts at one item alone after which it is not the item: nothing that could be left out helps any more.
+_LAST_ATTEMPT: Final = 2 * _ATTEMPTS
 
 
 class Stopped(Exception):
-    """Somebody cancelled it: nothing more is counted or read."""
+    """It was cancelled, or cannot go on: nothing more is counted or read."""
 
 
 def work(
@@ -61,7 +63,8 @@ def work(
 
     Only what was asked for is counted, and only what was confirmed is read: else nothing is done. The lease of the row's
     mailbox must be held. Provider errors end up in the report and in the row, which stays as it
-    is and can be gone on with; `LeaseLost` and database errors are raised.
+    is and can be gone on with; `LeaseLost` and database errors are raised. One that cannot go on by itself has failed, and
+    its row says of what: the one folder it was asked for is gone or out of reach, or the same place failed again and again.
     """
     # Others may have gone on with it while the lease was waited for.
     row.refresh_from_db()
@@ -96,6 +99,7 @@ class _Turn(ABC):
 
     def _step(self) -> bool:
         """Do one part; return whether there is more."""
+        self._look_for_its_folder()
         self._begin_part()
         limit = 1 if self.row.careful else PART_ITEMS
         part: Part | None = None
@@ -123,6 +127,8 @@ class _Turn(ABC):
     # -- attempts: written before they are made
 
     def _begin_part(self) -> None:
+        if self.row.careful and self.row.attempts >= _LAST_ATTEMPT:
+            self._fail(self.row.error_code or ProviderError.code)
         if self.row.attempts >= _ATTEMPTS and not self.row.careful:
             self.row.attempts, self.row.careful = 0, PART_ITEMS
         self.row.attempts += 1
@@ -153,7 +159,21 @@ class _Turn(ABC):
         if folder is None:
             raise error
         self.report.folder_errors[folder.pk] = error
+        if self.row.folder_id:
+            self._fail(error.code)
         self._save(**_moved(skipped(folder)), careful=0)
+
+    # -- what ends it before its end
+
+    def _look_for_its_folder(self) -> None:
+        """Have it fail if the one folder that it was asked for is not there to be read, and has not been yet."""
+        wanted = self.row.folder_id
+        if wanted and self.row.place <= wanted and not mail_folders(self.row).exists():
+            self._fail(FolderGone.code)
+
+    def _fail(self, code: str) -> None:
+        self._save(state=_State.FAILED, finished_at=self.clock(), error_code=code)
+        raise Stopped
 
     # -- the row
 

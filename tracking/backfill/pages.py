@@ -85,6 +85,11 @@ class Shown:
         return self.row.state in Backfill.WORKED_ON
 
     @property
+    def failed(self) -> bool:
+        """Return whether it goes on only when a person says so."""
+        return self.row.state == _State.FAILED
+
+    @property
     def would_track(self) -> int:
         """Return how many messages would be tracked, or linked to a copy that is kept."""
         return sum(one.would_track + one.would_link for one in self.folders)

@@ -1,7 +1,7 @@
 """Asking for a backfill, confirming it, cancelling it: what people do. Each is one statement that tells whether it was.
 
 The idea: nothing is read that was not counted before and confirmed after. A new count takes the place of one that nobody
-confirmed; what is being read has to end, or be cancelled, first.
+confirmed; what is being read has to end, or be cancelled, first. What failed goes on when a person says so.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -72,6 +72,24 @@ def cancel(row: Backfill, now: datetime) -> bool:
     return bool(
         Backfill.objects.filter(pk=row.pk, state__in=Backfill.OPEN).update(state=_State.CANCELLED, finished_at=now)
     )
+
+
+def resume(row: Backfill, now: datetime) -> None:
+    """Have one that failed go on where it stopped; raises `NotPossible`."""
+    _check(row.mailbox)
+    if row.folder is not None and not may_be_read(row.folder):
+        raise NotPossible("folder")
+    state = _State.READING if row.confirmed_at else _State.COUNTING
+    try:
+        with transaction.atomic():
+            changed = Backfill.objects.filter(pk=row.pk, state=_State.FAILED).update(
+                state=state, attempts=0, careful=0, error_code="", finished_at=None, worked_at=now
+            )
+    except IntegrityError:
+        # There is a newer one.
+        changed = 0
+    if not changed:
+        raise NotPossible("not_counted")
 
 
 def _check(mailbox: Mailbox) -> None:

@@ -13,6 +13,11 @@ urlpatterns = [
         views_backfill.cancel_backfill,
         name="cancel_backfill",
     ),
+    path(
+        "mailboxes/<int:pk>/repair/backfill/<int:backfill>/resume/",
+        views_backfill.resume_backfill,
+        name="resume_backfill",
+    ),
     path("records/<slug:kind>/<int:pk>/mail/", views_backfill.record_mail, name="record_mail"),
     path("records/<slug:kind>/<int:pk>/mail/count/", views_backfill.count_record_mail, name="count_record_mail"),
 ]

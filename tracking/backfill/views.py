@@ -117,6 +117,20 @@ def cancel_backfill(request: HttpRequest, pk: int, backfill: int) -> HttpRespons
     return _back(row)
 
 
+@require_POST
+def resume_backfill(request: HttpRequest, pk: int, backfill: int) -> HttpResponse:
+    """Have one that failed go on where it stopped."""
+    _person, row = _own(request, pk, backfill)
+    try:
+        requests.resume(row, timezone.now())
+    except NotPossible as error:
+        messages.error(request, str(pages.SENTENCES[error.code]))
+    else:
+        _begin(request)
+        messages.success(request, _("It goes on where it stopped, as soon as a worker is free."))
+    return _back(row)
+
+
 def _own(request: HttpRequest, pk: int, backfill: int) -> tuple[User, Backfill]:
     person, mailbox = _allowed(request, pk)
     return person, get_visible_or_404(person, Backfill, pk=backfill, mailbox=mailbox)

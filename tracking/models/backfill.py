@@ -16,6 +16,7 @@ class Backfill(models.Model):
 
     `since` and `until` bound the received time of a range (from the first to before the second). Where it has got to is
     `place` (the folder's id in a range) and `offset` (items of that folder; for a record the last decision looked at).
+    One that cannot go on by itself is `failed`, with `error_code`; it goes on from there when a person says so.
     `counted` holds a document per folder, by the folder's id: `name`, `held`, `known` (tracked already), `aside`,
     `would_track`, `would_link`, `unread`, and `refused` by reason. The columns beside it count what reading came to.
     """

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from mailboxes import claims
 from mailboxes.models import Mailbox
-from mailboxes.provider.errors import Unavailable
+from mailboxes.provider.errors import FolderGone, Unavailable
 from mailboxes.states import Intent, Track, Trigger
 from security.commands import Failed, WrongUse
 from tests.tracking.office import Office
@@ -128,6 +128,14 @@ def test_a_server_that_fails_ends_it_with_its_cause_and_it_can_be_gone_on_with(o
         ask(marta.address, *MARCH)
     row = Backfill.objects.get()
     assert (row.state, row.error_code) == ("reading", "timed_out"), "workers go on with it"
+
+
+def test_one_that_cannot_go_on_ends_with_its_cause_and_what_to_do(office: Office, marta: Mailbox) -> None:
+    office.server.fail("listing", FolderGone())
+    with pytest.raises(Failed, match=r"cannot go on: folder_gone\. What to do: Stop following it"):
+        ask(marta.address, *MARCH, "--folder", "inbox")
+    row = Backfill.objects.get()
+    assert (row.state, row.confirmed_at) == ("failed", None)
 
 
 def test_a_mailbox_at_work_is_not_waited_for_for_ever(marta: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,6 +368,77 @@ def test_a_folder_whose_list_never_comes_is_passed_by_in_the_end(office: Office)
     assert (row.state, row.careful) == (State.COUNTED, 0)
 
 
+@pytest.mark.parametrize("confirmed_first", [False, True])
+def test_one_that_was_asked_for_a_folder_that_is_gone_fails_and_goes_on_when_it_is_back(
+    office: Office, confirmed_first: bool
+) -> None:
+    marta = refused(office)
+    inbox = Folder.objects.get(mailbox=marta, role="inbox")
+    row = of_march(office, marta, inbox)
+    if confirmed_first:
+        work(office, row)
+        confirmed(office, row)
+    Folder.objects.filter(pk=inbox.pk).update(gone_at=office.now)
+    work(office, row)
+    row.refresh_from_db()
+    assert (row.state, row.error_code, row.finished_at is not None) == (State.FAILED, "folder_gone", True)
+    with pytest.raises(NotPossible, match="folder"):
+        requests.resume(Backfill.objects.get(pk=row.pk), office.now)
+    Folder.objects.filter(pk=inbox.pk).update(gone_at=None)
+    requests.resume(Backfill.objects.get(pk=row.pk), office.now)
+    work(office, row)
+    row.refresh_from_db()
+    assert (row.state, row.error_code) == (State.DONE if confirmed_first else State.COUNTED, "")
+    assert Activity.objects.count() == (5 if confirmed_first else 0)
+
+
+def test_one_whose_only_folder_the_server_never_lists_fails(office: Office) -> None:
+    marta = refused(office)
+    row = of_march(office, marta, Folder.objects.get(mailbox=marta, role="inbox"))
+    office.server.fail("listing", Unavailable(code="server_error"), times=7)
+    for _turn in range(7):
+        work(office, row)
+    row.refresh_from_db()
+    assert (row.state, row.error_code) == (State.FAILED, "server_error")
+
+
+def test_a_place_that_fails_whatever_is_left_out_of_it_is_not_tried_for_ever(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marta = refused(office)
+    row = of_march(office, marta)
+    tried = []
+
+    def broken(*_arguments: Any) -> Any:
+        tried.append("again")
+        raise ValueError("something nobody thought of")
+
+    with monkeypatch.context() as while_broken:
+        while_broken.setattr(engine, "next_part", broken)
+        for _turn in range(20):
+            try:
+                work(office, row)
+            except ValueError:
+                continue
+            break
+    row.refresh_from_db()
+    assert (row.state, row.error_code, len(tried)) == (State.FAILED, "internal_error", 9)
+    requests.resume(row, office.now)
+    work(office, row)
+    row.refresh_from_db()
+    assert (row.state, tally(row)["would_track"]) == (State.COUNTED, 5)
+
+
+def test_one_that_failed_does_not_go_on_beside_a_newer_one(office: Office) -> None:
+    marta = refused(office)
+    old = of_march(office, marta)
+    Backfill.objects.filter(pk=old.pk).update(state=State.FAILED, error_code="internal_error")
+    of_march(office, marta)
+    old.refresh_from_db()
+    with pytest.raises(NotPossible, match="not_counted"):
+        requests.resume(old, office.now)
+
+
 def test_the_last_day_may_be_the_last_of_all(office: Office) -> None:
     row = requests.of_range(office.mailbox("marta"), MARCH[0], date.max, None, by="admin", now=office.now)
     work(office, row)

@@ -120,6 +120,23 @@ def test_while_one_is_read_another_count_is_refused_in_words(client: Client, sce
     assert "It goes on by itself as soon as it can" in text
 
 
+def test_one_that_failed_says_why_and_goes_on_when_somebody_says_so(client: Client, scene: scenes.Scene) -> None:
+    row = Backfill.objects.get(mailbox=scene.box)
+    again = at(scene, f"{row.pk}/resume/")
+    told = html.unescape(client.post(again, follow=True).content.decode())
+    assert "It has changed meanwhile" in told, "it has not failed"
+    Backfill.objects.filter(pk=row.pk).update(state=State.FAILED, error_code="folder_gone")
+    text = page(client, at(scene))
+    assert "It could not go on" in text
+    assert "The folder was deleted" not in text, "the cause is the catalogue's to tell"
+    assert "Stop following it, or choose another folder" in text
+    assert "It goes on by itself" not in text
+    assert again in text
+    client.post(again)
+    row.refresh_from_db()
+    assert (row.state, row.error_code, row.finished_at) == (State.COUNTING, "", None)
+
+
 def test_a_mailbox_without_its_channel_for_mail_says_so(client: Client, scene: scenes.Scene) -> None:
     Mailbox.objects.filter(pk=scene.box.pk).update(incoming=False)
     assert "its channel for mail is off" in html.unescape(ask(client, scene).content.decode())

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from mailboxes.catalogue import lookup
 from mailboxes.claims import AlreadyRunning
 from mailboxes.issues import told
 from mailboxes.models import Folder, Mailbox, Run
@@ -59,7 +60,7 @@ class Command(JsonCommand):
             row = self._asked(mailbox, options)
             report = self._work(mailbox, row)
             counted = _document(mailbox, row, report)
-            if report.error is None and not options["dry_run"]:
+            if report.error is None and not options["dry_run"] and row.state != Backfill.State.FAILED:
                 row.mailbox = mailbox
                 requests.confirm(row, by=_BY, now=timezone.now())
                 row.refresh_from_db()
@@ -72,6 +73,9 @@ class Command(JsonCommand):
         self.result(counted, lambda: _words(counted))
         if report.error is not None:
             raise Failed(f"It ended early: {told(report.error)}", code=report.error.code)
+        if row.state == Backfill.State.FAILED:
+            remedy = lookup(row.error_code).remedy
+            raise Failed(f"It cannot go on: {row.error_code}. What to do: {remedy}", code=row.error_code)
 
     def _asked(self, mailbox: Mailbox, options: dict[str, Any]) -> Backfill:
         now = timezone.now()
