@@ -288,13 +288,17 @@ class Marks:
 class Exceptional:
     """An occurrence that differs from its series. `original` is the start it would have had, aware UTC.
 
-    Of an all-day series `original` is midnight UTC of the day. An occurrence that could not be read has no values.
+    Of an all-day series `original` is midnight UTC of the day. An occurrence that could not be read, or that its owner
+    made private, has no values. `change_key` and `modified_at` (aware UTC) are those of the occurrence; a cancelled one
+    has none.
     """
 
     original: datetime
     item_id: str = ""
     cancelled: bool = False
     values: Mapping[Field, Value] = field(default_factory=dict)
+    change_key: str = ""
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,10 +139,13 @@ class EwsEntries(MailboxCalls):
 
 
 def _with_exceptions(entry: Entry, said: Mapping[str, Entry | ItemUnreadable]) -> Entry:
-    """Return a series with what its exceptions say; one that is gone by now says nothing."""
+    """Return a series with what its exceptions say; one that is gone by now, or private, says nothing."""
     exceptions = []
     for each in entry.exceptions:
-        found = said.get(each.item_id)
-        values = found.values if isinstance(found, Entry) else {}
-        exceptions.append(replace(each, values={name: v for name, v in values.items() if name is not Field.RECURRENCE}))
+        found, told = said.get(each.item_id), each
+        if isinstance(found, Entry) and found.marks.sensitivity != "Private":
+            values = {name: value for name, value in found.values.items() if name is not Field.RECURRENCE}
+            marks = found.marks
+            told = replace(each, values=values, change_key=marks.change_key, modified_at=marks.modified_at)
+        exceptions.append(told)
     return replace(entry, exceptions=tuple(exceptions))

@@ -156,13 +156,16 @@ def _marks(item_id: str, item: Item, kept: Kept) -> Marks:
 
 def _entry(item_id: str, item: Item, kept: Kept) -> Entry:
     told = kept.entry(item_id, item.change_key)
-    exceptions = (
-        each if each.cancelled else replace(each, item_id=occurrence_id(item.id, each.original), values=_all(each))
-        for each in told.exceptions
-    )
+    exceptions = (each if each.cancelled else _whole(item, kept, each.original) for each in told.exceptions)
     return replace(told, exceptions=tuple(exceptions))
 
 
-def _all(exception: Exceptional) -> dict[Field, Value]:
-    names = (name for name in FIELDS[EntryKind.APPOINTMENT] if name is not Field.RECURRENCE)
-    return {name: exception.values.get(name) for name in names}
+def _whole(item: Item, kept: Kept, original: datetime) -> Exceptional:
+    said = said_by(kept, original)
+    return Exceptional(
+        original,
+        occurrence_id(item.id, original),
+        values={name: said.get(name) for name in FIELDS[EntryKind.APPOINTMENT] if name is not Field.RECURRENCE},
+        change_key=item.change_key,
+        modified_at=kept.modified_at,
+    )

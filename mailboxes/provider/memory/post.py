@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mailboxes.provider.entries import HOMES, EntryKind, Exceptional, Field, Value
+from mailboxes.provider.entries import HOMES, TOLD, EntryKind, Exceptional, Field, Value
 from mailboxes.provider.errors import WriteRefused
 from mailboxes.provider.memory.entries import ITEM_CLASSES, Kept, Notice, next_turn, written
 from mailboxes.provider.memory.mail import Mail
-from mailboxes.provider.memory.occurrences import said_by
+from mailboxes.provider.memory.occurrences import exception_of, said_by, tidied
 from mailboxes.provider.memory.store import Folder, Item, MailStore
 from mailboxes.provider.port import Address, ChangeKind, FolderRole
 
@@ -85,6 +85,8 @@ class PostStore(MailStore):
             kept = written(replace(before, **facts), values, owner=owner, today=today)  # type: ignore[arg-type]  # the names are those of Kept
             self._log(item.folder, ChangeKind.UPDATED, item)
             kept = replace(kept, modified_at=self.now())
+            if kept.exceptions and not {Field.SPAN, Field.RECURRENCE}.isdisjoint(values):
+                kept = tidied(kept)
             item.entry = kept
             self._tell(item, "update", telling=telling)
             if kept.kind is EntryKind.TASK and kept.recurring and kept.values.get(Field.STATUS) == "Completed":
@@ -105,7 +107,10 @@ class PostStore(MailStore):
                     raise WriteRefused("an occurrence has no series of its own")
                 whole = replace(kept, values=said_by(kept, original), exceptions=())
                 said = written(whole, values, owner=self._items[item_id].folder.mailbox.address, today=original.date())
-                changed = Exceptional(original, values=said.values)
+                # What is as the series has it follows the series.
+                known = exception_of(kept, original)
+                names = {*(known.values if known else ()), *values} - TOLD
+                changed = Exceptional(original, values={name: said.values.get(name) for name in names})
             self.change_entry(item_id, {}, telling=telling, exceptions=(*others, changed))
 
     def bin_entry(self, item_id: str, *, telling: bool) -> str:
