@@ -139,7 +139,10 @@ class AttachmentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttachmentInfo:
-    """What is known of an attachment before its bytes are read. `size` in bytes as the server counts it."""
+    """What is known of an attachment before its bytes are read. `size` in bytes as the server counts it.
+
+    `id` ends when the item moves.
+    """
 
     id: str
     name: str
@@ -148,6 +151,8 @@ class AttachmentInfo:
     kind: AttachmentKind = AttachmentKind.FILE
     inline: bool = False
     content_id: str = ""
+    # Opaque; differs when the bytes under this id do. Empty where the server tells none.
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 from mailboxes.provider.categories import CategoryProvider
 from mailboxes.provider.entries import Entry, EntryKind, Field, Marks, Value
 from mailboxes.provider.errors import ItemUnreadable
-from mailboxes.provider.port import Address, DraftProbe, MailProvider
+from mailboxes.provider.port import Address, AttachmentInfo, DraftProbe, MailProvider
 
 # The header in which an outgoing message carries its tracking token.
 TOKEN_HEADER: Final = "X-Crmsync-Token"  # noqa: S105 -- a header's name
@@ -94,13 +94,47 @@ class EntryProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingFile:
-    """A file to send along; `inline` ones are shown where the HTML names their `content_id` (without brackets)."""
+    """A file to send along, or to hang on an entry.
+
+    `inline` ones are shown where the HTML names their `content_id` (without brackets).
+    """
 
     name: str
     data: bytes = field(repr=False)
     content_type: str = "application/octet-stream"
     inline: bool = False
     content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What hangs on an entry, as of a change key. What the bytes are `MailProvider.attachments` tells."""
+
+    item_id: str
+    change_key: str
+    attachments: tuple[AttachmentInfo, ...]
+
+
+class AttachmentProvider(Protocol):
+    """Reads and changes what hangs on the entries of one mailbox. Nobody is told of a change, attendees included.
+
+    Each change gives the entry a new change key, and is announced like any other.
+    """
+
+    def attached(self, item_ids: Sequence[str]) -> list[Attached | ItemUnreadable]:
+        """Return what hangs on entries; nothing else that they say is asked for."""
+        ...
+
+    def attach(self, item_id: str, file: OutgoingFile) -> None:
+        """Hang a file on an entry, beside what hangs there, of the same name too.
+
+        Raises `ItemGone`, `WriteRefused` (attachment_too_large: the server takes none of this size).
+        """
+        ...
+
+    def detach(self, attachment_id: str) -> None:
+        """Take an attachment off its entry. One that is gone, alone or with its entry, is fine. Raises `WriteRefused`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +197,7 @@ class MailSender(Protocol):
         ...
 
 
-class WholeProvider(MailProvider, EntryProvider, MailSender, DraftProbe, CategoryProvider, Protocol):
+class WholeProvider(
+    MailProvider, EntryProvider, AttachmentProvider, MailSender, DraftProbe, CategoryProvider, Protocol
+):
     """All that the engine needs of one mailbox; of `DraftProbe` it takes drafts of its own away, and no others."""

@@ -72,6 +72,8 @@ class SandboxStore:
 
     clock: Callable[[], float] = time.time
     change_counters: bool = True
+    # What an item may come to with what hangs on it, in bytes (35 MB, as servers are set up).
+    largest_item: int = 36_700_160
     newest_first: bool = False
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     by_guid: dict[str, Mailbox] = field(default_factory=dict)

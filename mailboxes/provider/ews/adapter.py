@@ -17,6 +17,7 @@ from mailboxes.provider.errors import (
 from mailboxes.provider.ews import answers, operations, soap
 from mailboxes.provider.ews.categories import EwsCategories
 from mailboxes.provider.ews.entries import EwsEntries
+from mailboxes.provider.ews.entry_attachments import EwsAttachments
 from mailboxes.provider.ews.sending import EwsSending
 from mailboxes.provider.port import (
     AttachmentBytes,
@@ -29,7 +30,7 @@ from mailboxes.provider.port import (
     FolderRole,
     Listing,
 )
-from mailboxes.provider.writing import EntryProvider, MailSender
+from mailboxes.provider.writing import AttachmentProvider, EntryProvider, MailSender
 
 ENVELOPES_AT_ONCE: Final = 100
 CONTENTS_AT_ONCE: Final = 25
@@ -42,9 +43,9 @@ COPIES: Final = 10
 CHANGES_AT_ONCE: Final = 512  # the schema's limit
 
 
-class EwsProvider(EwsEntries, EwsSending, EwsCategories):
-    """Speaks for the mailbox of one address: reads its mail, keeps its entries (`EwsEntries`), sends (`EwsSending`), keeps
-    its categories (`EwsCategories`).
+class EwsProvider(EwsEntries, EwsAttachments, EwsSending, EwsCategories):
+    """Speaks for the mailbox of one address: reads its mail, keeps its entries (`EwsEntries`) and what hangs on them
+    (`EwsAttachments`), sends (`EwsSending`), keeps its categories (`EwsCategories`).
     """
 
     # -- folders
@@ -264,5 +265,5 @@ def _groups(attachments: Sequence[AttachmentInfo]) -> Iterator[list[str]]:
 
 if TYPE_CHECKING:
 
-    def _fits(provider: EwsProvider) -> tuple[EntryProvider, MailSender]:
-        return provider, provider
+    def _fits(provider: EwsProvider) -> tuple[EntryProvider, AttachmentProvider, MailSender]:
+        return provider, provider, provider

@@ -229,11 +229,12 @@ def content(item_id: str, item: etree._Element) -> Content:
         sent_at=moment(_text(found, "DateTimeSent")) or moment(_text(found, "DateTimeReceived")),
         importance=_text(found, "Importance") or "Normal",
         size=_size(_text(found, "Size")),
-        attachments=() if listed is None else tuple(_attachment_infos(listed)),
+        attachments=() if listed is None else tuple(attachment_infos(listed)),
     )
 
 
-def _attachment_infos(listed: etree._Element) -> Iterator[AttachmentInfo]:
+def attachment_infos(listed: etree._Element) -> Iterator[AttachmentInfo]:
+    """Yield what an item's list of attachments tells of each; one without an id is passed over."""
     for element in listed:
         kind = _KINDS.get(str(element.tag), AttachmentKind.REFERENCE)
         identity = element.find(f"{T}AttachmentId")
@@ -247,6 +248,7 @@ def _attachment_infos(listed: etree._Element) -> Iterator[AttachmentInfo]:
             kind=kind,
             inline=element.findtext(f"{T}IsInline", "") == "true",
             content_id=element.findtext(f"{T}ContentId", "").strip().strip("<>"),
+            version=element.findtext(f"{T}LastModifiedTime", "").strip(),
         )
 
 

@@ -99,6 +99,25 @@ def find_newest(folder: str, properties: str, *, limit: int) -> str:
     )
 
 
+# -- what hangs on an entry
+
+
+def create_attachment(item_id: str, file: OutgoingFile) -> str:
+    """Return a request to hang a file on an item, whatever its change key is by now."""
+    return (
+        f"<m:CreateAttachment><m:ParentItemId Id={quoteattr(item_id)}/>"
+        f"<m:Attachments>{_file(file)}</m:Attachments></m:CreateAttachment>"
+    )
+
+
+def delete_attachment(attachment_id: str) -> str:
+    """Return a request to take an attachment off its item."""
+    return (
+        f"<m:DeleteAttachment><m:AttachmentIds><t:AttachmentId Id={quoteattr(attachment_id)}/></m:AttachmentIds>"
+        "</m:DeleteAttachment>"
+    )
+
+
 # -- mail
 
 

@@ -27,6 +27,8 @@ from mailboxes.provider.entries import (
     canonical,
 )
 from mailboxes.provider.errors import WriteRefused
+from mailboxes.provider.memory.mail import File
+from mailboxes.provider.port import AttachmentInfo
 
 ITEM_CLASSES: Final = {
     EntryKind.APPOINTMENT: "IPM.Appointment",
@@ -34,6 +36,23 @@ ITEM_CLASSES: Final = {
     EntryKind.TASK: "IPM.Task",
 }
 _ONE_WORD: Final = (WEEK, WEEK[:5], WEEK[5:], *((day,) for day in WEEK))
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A file that hangs on an entry. `number` stays its own whatever hangs beside it; `version` counts its bytes' changes."""
+
+    number: int
+    file: File
+    version: int = 1
+
+    def info(self, item_id: str) -> AttachmentInfo:
+        """Return what is told of it before its bytes are read."""
+        file = self.file
+        return AttachmentInfo(
+            f"{item_id}/{self.number}", file.name, file.content_type, len(file.data), file.kind, file.inline,
+            file.content_id, str(self.version),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,7 @@ class Kept:
     assigned: bool = False
     recurring: bool = False
     exceptions: tuple[Exceptional, ...] = ()
+    files: tuple[Hung, ...] = ()
 
     def marks(self, item_id: str, change_key: str) -> Marks:
         """Return what may be known of it before it is linked."""

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from mailboxes.provider.entries import HOMES, TOLD, EntryKind, Exceptional, Field, Value
 from mailboxes.provider.errors import WriteRefused
-from mailboxes.provider.memory.entries import ITEM_CLASSES, Kept, Notice, next_turn, written
-from mailboxes.provider.memory.mail import Mail
+from mailboxes.provider.memory.entries import ITEM_CLASSES, Hung, Kept, Notice, next_turn, written
+from mailboxes.provider.memory.mail import File, Mail
 from mailboxes.provider.memory.occurrences import exception_of, said_by, tidied
 from mailboxes.provider.memory.store import Folder, Item, MailStore
 from mailboxes.provider.port import Address, ChangeKind, FolderRole
@@ -39,6 +39,8 @@ class PostStore(MailStore):
         super().__init__(counters=counters, silent=silent, clock=clock)
         self.notices: list[Notice] = []
         self.sent: list[SentMail] = []
+        # What may hang on one entry, in bytes, all files together.
+        self.most_attached = 30_000_000
 
     # -- what people (and the provider) do to entries
 
@@ -122,6 +124,39 @@ class PostStore(MailStore):
                 self.remove(item_id)
                 return ""
             return self.move(item_id, FolderRole.DELETED)
+
+    def hang(self, item_id: str, file: File) -> str:
+        """Hang a file on an entry; return the attachment's id. Raises `WriteRefused` beyond `most_attached`."""
+        with self.lock:
+            files = self.entry(item_id).files
+            if sum(len(each.file.data) for each in files) + len(file.data) > self.most_attached:
+                raise WriteRefused("too large", code="attachment_too_large")
+            self._number += 1
+            self.change_entry(item_id, {}, files=(*files, Hung(self._number, file)))
+            return f"{item_id}/{self._number}"
+
+    def take_down(self, attachment_id: str) -> None:
+        """Take an attachment off its entry; raises KeyError when it is gone."""
+        item_id, number = self._hanging(attachment_id)
+        with self.lock:
+            files = self.entry(item_id).files
+            self.change_entry(item_id, {}, files=tuple(each for each in files if each.number != number))
+
+    def rewrite(self, attachment_id: str, data: bytes) -> None:
+        """Give an attachment other bytes under the same id, as editing it where it hangs does; raises KeyError."""
+        item_id, number = self._hanging(attachment_id)
+        with self.lock:
+            files = tuple(
+                Hung(number, replace(each.file, data=data), each.version + 1) if each.number == number else each
+                for each in self.entry(item_id).files
+            )
+            self.change_entry(item_id, {}, files=files)
+
+    def _hanging(self, attachment_id: str) -> tuple[str, int]:
+        item_id, _, number = attachment_id.rpartition("/")
+        if int(number) not in {each.number for each in self.entry(item_id).files}:
+            raise KeyError(attachment_id)
+        return item_id, int(number)
 
     def entry(self, item_id: str) -> Kept:
         """Return an entry; raises KeyError when it is gone, or none."""

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mailboxes.provider.errors import FolderGone, ItemGone, ItemUnreadable
+from mailboxes.provider.memory.attachments import MemoryAttachments
 from mailboxes.provider.memory.categories import MemoryCategories
 from mailboxes.provider.memory.entry_provider import MemoryEntries
-from mailboxes.provider.memory.mail import content, envelope
+from mailboxes.provider.memory.mail import File, content, envelope
 from mailboxes.provider.memory.sending import MemorySending
 from mailboxes.provider.memory.store import Folder, Item, Mailbox
 from mailboxes.provider.port import (
@@ -26,14 +27,14 @@ from mailboxes.provider.port import (
     MailProvider,
 )
 from mailboxes.provider.text import clean
-from mailboxes.provider.writing import EntryProvider, MailSender
+from mailboxes.provider.writing import AttachmentProvider, EntryProvider, MailSender
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class MemoryProvider(MemoryEntries, MemorySending, MemoryCategories):
-    """The whole port over one mailbox: reads its mail, keeps its entries (`MemoryEntries`), sends (`MemorySending`), keeps
-    its categories (`MemoryCategories`).
+class MemoryProvider(MemoryEntries, MemoryAttachments, MemorySending, MemoryCategories):
+    """The whole port over one mailbox: reads its mail, keeps its entries (`MemoryEntries`) and what hangs on them
+    (`MemoryAttachments`), sends (`MemorySending`), keeps its categories (`MemoryCategories`).
     """
 
     def well_known_folders(self) -> list[FolderInfo]:
@@ -121,12 +122,12 @@ class MemoryProvider(MemoryEntries, MemorySending, MemoryCategories):
             item_id, _, number = info.id.rpartition("/")
 
             def data(item: Item) -> AttachmentBytes | ItemUnreadable:
-                files = item.mail.files
-                if not number.isdecimal() or int(number) >= len(files):
+                file = _files(item).get(number)
+                if file is None:
                     return ItemGone(f"there is no attachment {info.id}")
-                if files[int(number)].kind is AttachmentKind.REFERENCE:
+                if file.kind is AttachmentKind.REFERENCE:
                     return ItemUnreadable("a link to a file elsewhere has no bytes", code="attachment_is_link")
-                return AttachmentBytes(info.id, files[int(number)].data)
+                return AttachmentBytes(info.id, file.data)
 
             return self._read(mailbox, item_id, "attachments", data)
 
@@ -178,6 +179,12 @@ def _info(folder: Folder) -> FolderInfo:
     return FolderInfo(folder.id, clean(folder.name), folder.role, folder.parent_id, len(folder.items))
 
 
+def _files(item: Item) -> dict[str, File]:
+    if item.entry is not None:
+        return {str(each.number): each.file for each in item.entry.files}
+    return {str(number): file for number, file in enumerate(item.mail.files)}
+
+
 def _envelope(item: Item) -> Envelope:
     return envelope(item.id, item.change_key, item.mail)
 
@@ -188,5 +195,7 @@ def _content(item: Item) -> Content:
 
 if TYPE_CHECKING:
 
-    def _fits(provider: MemoryProvider) -> tuple[MailProvider, DraftProbe, EntryProvider, MailSender]:
-        return provider, provider, provider, provider
+    def _fits(
+        provider: MemoryProvider,
+    ) -> tuple[MailProvider, DraftProbe, EntryProvider, AttachmentProvider, MailSender]:
+        return provider, provider, provider, provider, provider

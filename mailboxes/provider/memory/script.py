@@ -10,7 +10,7 @@ from mailboxes.provider.errors import ItemUnreadable
 Action = Callable[[], object]
 
 _ANY: Final = "*"
-READING: Final = ("envelopes", "contents", "attachments", "marks", "entries")
+READING: Final = ("envelopes", "contents", "attachments", "marks", "entries", "attached")
 
 
 @dataclass(slots=True)

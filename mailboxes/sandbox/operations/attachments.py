@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from mailboxes.sandbox import attendant
-from mailboxes.sandbox.contents import attachments_of
+from mailboxes.sandbox.contents import attachments_of, size_of
 from mailboxes.sandbox.ids import MalformedId, decode_attachment_id
 from mailboxes.sandbox.model import Attachment, Content, Item
 from mailboxes.sandbox.operations.caller import Caller, many_of, needed
@@ -79,7 +79,10 @@ def create_attachment(caller: Caller, element: etree._Element) -> bytes:
 
     def answer(wanted: etree._Element) -> str:
         item = caller.item_by_id(parent_id.get("Id", ""))
-        made = attach(item.content, attachment_in(wanted, caller.zone))
+        made = attachment_in(wanted, caller.zone)
+        if size_of(item.content) + len(made.data) > caller.store.largest_item:
+            raise EwsError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size.")
+        attach(item.content, made)
         attendant.keep(caller.store, item, item.content, {"Attachments"})
         root = f' RootItemId="{item.id}" RootItemChangeKey="{item.change_key}"/>'
         head = attachment_head(made, item.id, ()).replace("/>", root, 1)

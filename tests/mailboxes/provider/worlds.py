@@ -16,11 +16,13 @@ from mailboxes.provider.ews.adapter import EwsProvider
 from mailboxes.provider.ews.client import Client, SignIn, utc_now
 from mailboxes.provider.ews.transport import Allowed, Reach
 from mailboxes.provider.memory import File, MemoryProvider, MemoryServer
-from mailboxes.provider.port import Address, FolderRole, ServerFacts
+from mailboxes.provider.port import Address, AttachmentKind, FolderRole, ServerFacts
 from mailboxes.sandbox.contents import text_of
 from mailboxes.sandbox.ids import encode_occurrence_id
+from mailboxes.sandbox.model import Attachment, Content
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
+from mailboxes.sandbox.written import attach
 
 ANA = "ana@example.com"
 BEN = "ben@example.com"
@@ -147,6 +149,14 @@ class World(ABC):
     def change_occurrence(self, item_id: str, original: datetime, subject: str) -> None:
         """Give one occurrence of a series of Ana's another subject, as she would in Outlook."""
 
+    @abstractmethod
+    def hang(self, item_id: str, name: str, data: bytes, *, inline: bool = False, item: bool = False) -> None:
+        """Let Ana hang a file on an entry, shown within its text (`inline`) or a mail in place of a file (`item`)."""
+
+    @abstractmethod
+    def hang_at_most(self, size: int) -> None:
+        """Make it a server that takes so many bytes at most on one entry."""
+
 
 @dataclass
 class MemoryWorld(World):
@@ -227,6 +237,13 @@ class MemoryWorld(World):
 
     def change_occurrence(self, item_id: str, original: datetime, subject: str) -> None:
         self.server.change_occurrence(item_id, original, {Field.SUBJECT: subject})
+
+    def hang(self, item_id: str, name: str, data: bytes, *, inline: bool = False, item: bool = False) -> None:
+        kind = AttachmentKind.ITEM if item else AttachmentKind.FILE
+        self.server.hang(item_id, File(name, data, kind=kind, inline=inline, content_id="c1" if inline else ""))
+
+    def hang_at_most(self, size: int) -> None:
+        self.server.most_attached = size
 
 
 @dataclass
@@ -316,6 +333,18 @@ class EwsWorld(World):
         (marks,) = self.provider().marks([occurrence])
         assert isinstance(marks, Marks)
         self.provider().update_entry(occurrence, marks.change_key, EntryKind.APPOINTMENT, {Field.SUBJECT: subject})
+
+    def hang(self, item_id: str, name: str, data: bytes, *, inline: bool = False, item: bool = False) -> None:
+        there, file = self.store.item(item_id), Attachment(-1, name)
+        if item:
+            file.item = Content("Message", data)
+        else:
+            file.data, file.is_inline, file.content_id = data, inline, "c1" if inline else ""
+        attach(there.content, file)
+        self.store.touch(there)
+
+    def hang_at_most(self, size: int) -> None:
+        self.store.largest_item = size
 
     def _occurrence(self, item_id: str, original: datetime) -> str:
         master = self.store.item(item_id)
