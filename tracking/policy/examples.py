@@ -1,4 +1,8 @@
-"""Examples: records that a filter must and must not fit. A filter whose example fails does not come into force (S16)."""
+"""Examples: records that a filter must and must not fit. A filter whose example fails does not come into force (S16).
+
+Whoever may not see an example learns how the filter as it is stored answers for it, and no more: with conditions of one's
+own choice the answers would tell the record's fields one by one. So such a filter keeps its conditions while they have it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +13,8 @@ from django.utils.timezone import localdate
 
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind
+from security.access import visible
+from security.models import User
 from tracking.engine.filter_queries import COLUMNS, MODELS
 from tracking.models.record import Owned
 from tracking.policy.document import Document, Subject
@@ -38,6 +44,20 @@ def fits(group: Group, kind: EntryKind, record: Owned, asker_id: int | None, now
     """Tell whether a record fits. "Me" is the mailbox's owner (`asker_id`); of a profile's filter, the record's."""
     me = asker_id if asker_id is not None else record.owner_id or 0
     return matches(group, row_of(kind, record), Asker(me, now, localdate(now)))
+
+
+def unseen(person: User, kind: EntryKind, examples: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Return the ids of those of the examples that the person may not see, be it because they are gone."""
+    ids = {int(each["record"]) for each in examples}
+    return ids - set(visible(person, MODELS[kind]).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+
+
+def same_conditions(kind: EntryKind, one: Any, other: Any) -> bool:
+    """Tell whether two filters ask the same, however it is written down; what cannot be asked is like nothing else."""
+    try:
+        return one == other or read(one, COLUMNS[kind]) == read(other, COLUMNS[kind])
+    except FilterWrong:
+        return False
 
 
 def failing(subject: Subject, document: Document, now: datetime) -> list[Failing]:

@@ -25,7 +25,7 @@ from tracking.policy.drafts import subject_of
 from tracking.policy.examples import Failing, failing, fits
 from tracking.policy.words import Difference
 from tracking.sync.directions import DEFAULTS, Direction
-from tracking.sync.filters import Asker, FilterWrong, read
+from tracking.sync.filters import Asker, FilterWrong, Group, read
 
 CHANGES_SHOWN: Final = 20
 CANDIDATES_SHOWN: Final = 8
@@ -229,10 +229,12 @@ def matches(person: User, subject: Subject, kind: EntryKind, conditions: Any, no
 
 @dataclass(frozen=True, slots=True)
 class ExampleRow:
-    """A record chosen as example. `fits` None: nobody can say, since the record is gone or the filter is wrong."""
+    """A record chosen as example. `fits` None: nobody can say, since the record is gone or the filter is wrong.
+    Of a record that is not `seen` by the reader, it is what the filter says as it is stored."""
 
     record: int
     name: str
+    seen: bool
     must: bool
     fits: bool | None
 
@@ -243,24 +245,29 @@ class ExampleRow:
 
 
 def examples(
-    person: User, subject: Subject, kind: EntryKind, conditions: Any, chosen: Sequence[dict[str, Any]], now: datetime
-) -> list[ExampleRow]:
-    """Return the examples with what the filter says of each, names where the reader may see them."""
+    person: User, subject: Subject, kind: EntryKind, conditions: Any, stored: Any, chosen: Sequence[dict[str, Any]],
+    now: datetime,
+) -> list[ExampleRow]:  # fmt: skip
+    """Return the examples with what the filter says of each; of those that the reader may not see, what `stored` says."""
     ids = [each["record"] for each in chosen]
     rows = {record.pk: record for record in MODELS[kind]._default_manager.filter(pk__in=ids, deleted_at=None)}
     names = names_of(person, ((kind, pk) for pk in ids))
     asker_id = subject.owner_id if isinstance(subject, Mailbox) else None
+    typed, kept = _group(kind, conditions), _group(kind, stored)
+    found = []
+    for each in chosen:
+        record, seen = rows.get(each["record"]), (kind, each["record"]) in names
+        group = typed if seen else kept
+        says = fits(group, kind, record, asker_id, now) if group is not None and record is not None else None
+        found.append(ExampleRow(each["record"], names.get((kind, each["record"]), ""), seen, each["must"], says))
+    return found
+
+
+def _group(kind: EntryKind, conditions: Any) -> Group | None:
     try:
-        group = read(conditions, COLUMNS[kind])
+        return read(conditions, COLUMNS[kind])
     except FilterWrong:
-        group = None
-    return [
-        ExampleRow(
-            each["record"], names.get((kind, each["record"]), ""), each["must"],
-            fits(group, kind, rows[each["record"]], asker_id, now) if group is not None and each["record"] in rows else None,
-        )
-        for each in chosen
-    ]  # fmt: skip
+        return None
 
 
 def candidates(person: User, kind: EntryKind, text: str) -> list[Owned]:

@@ -13,9 +13,12 @@ from itertools import islice
 from django.db.models import QuerySet
 
 from mailboxes.models import Mailbox, SyncProfile
+from mailboxes.provider.entries import EntryKind
+from security.models import User
 from tracking.models import SyncFilter
 from tracking.policy import drafts, words
 from tracking.policy.document import Document, in_force
+from tracking.policy.examples import same_conditions, unseen
 from tracking.policy.words import Difference
 
 # Shown and done at once; the rest is the next page's.
@@ -75,16 +78,33 @@ def _own(template: Document) -> Document:
     return {**copy.deepcopy(template), "scope": SyncFilter.Scope.OWNER.value, "examples": []}
 
 
-def apply(chosen: Sequence[Plan], *, by: str, now: datetime) -> tuple[int, list[str]]:
-    """Bring the plans into force, each by itself; return how many, and the addresses whose examples stand against it."""
+def apply(chosen: Sequence[Plan], *, by: User, now: datetime) -> tuple[int, list[str]]:
+    """Bring the plans into force, each by itself; return how many, and the addresses whose examples stand against it:
+    they would fail, or are of records that `by` may not see, and must not learn about from the answer.
+    """
     left = [plan.mailbox.address for plan in chosen if not _published(plan, by=by, now=now)]
     return len(chosen) - len(left), left
 
 
-def _published(plan: Plan, *, by: str, now: datetime) -> bool:
-    draft = drafts.begin(plan.mailbox, by=by, now=now, base=plan.present, proposed=plan.document)
+def _probes(plan: Plan, person: User) -> bool:
+    """Tell whether a filter would get other conditions that the person may not try on its examples."""
+    found = (
+        (EntryKind(each["kind"]), plan.present["filters"][key], each)
+        for key, each in plan.document["filters"].items()
+        if key in plan.present["filters"] and each["examples"]
+    )
+    return any(
+        not same_conditions(kind, before["conditions"], after["conditions"]) and unseen(person, kind, after["examples"])
+        for kind, before, after in found
+    )
+
+
+def _published(plan: Plan, *, by: User, now: datetime) -> bool:
+    if _probes(plan, by):
+        return False
+    draft = drafts.begin(plan.mailbox, by=by.get_username(), now=now, base=plan.present, proposed=plan.document)
     try:
-        drafts.publish(draft, revision=draft.revision, by=by, now=now)
+        drafts.publish(draft, revision=draft.revision, by=by.get_username(), now=now)
     except drafts.Overtaken:
         # Its owner published something meanwhile: that stays, and the templates are applied to it.
         drafts.discard(draft)

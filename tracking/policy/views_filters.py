@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from crmsync_site.ui.listing import words as words_in
@@ -28,6 +29,7 @@ from tracking.policy import drafts, typed
 from tracking.policy import pages as policy_pages
 from tracking.policy.document import OF_PROFILE, in_force
 from tracking.policy.drafts import subject_of
+from tracking.policy.examples import same_conditions, unseen
 from tracking.policy.forms import HeadForm, new_filter
 from tracking.policy.typed import Rows, TooMuch
 from tracking.policy.views_policy import draft_or_404, home_of, revision_of, tell_outdated
@@ -165,6 +167,16 @@ def _saved(request: HttpRequest, editing: _Editing) -> HttpResponse:
     if not editing.head.is_valid() or editing.rows.errors:
         messages.error(request, _("The filter is not saved yet: what is wrong stands beside each row."))
         return _editor(request, editing)
+    if hidden := _probed(signed_in(request), editing, conditions):
+        messages.error(
+            request,
+            ngettext(
+                "Not saved: the conditions are changed, and %(n)s example is a record that you may not see. Remove that example, or have somebody who may see the record change the conditions.",
+                "Not saved: the conditions are changed, and %(n)s examples are records that you may not see. Remove those examples, or have somebody who may see the records change the conditions.",
+                hidden,
+            ) % {"n": hidden},
+        )  # fmt: skip
+        return _editor(request, editing)
     changed = {**editing.stored, **editing.head.cleaned_data, "conditions": conditions, "examples": editing.examples}
     key = f"new-{uuid4().hex[:12]}" if editing.key == NEW else editing.key
     proposed = {**draft.proposed, "filters": {**draft.proposed["filters"], key: changed}}
@@ -177,6 +189,13 @@ def _saved(request: HttpRequest, editing: _Editing) -> HttpResponse:
         return _editor(request, editing)
     messages.success(request, _("The filter is saved in the draft. It does not count until the draft is published."))
     return HttpResponseRedirect(reverse("draft", args=[draft.pk]))
+
+
+def _probed(person: User, editing: _Editing, conditions: Any) -> int:
+    """Return how many examples would answer changed conditions to somebody who may not see them."""
+    if same_conditions(editing.kind, conditions, editing.stored["conditions"]):
+        return 0
+    return len(unseen(person, editing.kind, editing.examples))
 
 
 def _deleted(request: HttpRequest, draft: PolicyDraft, key: str) -> HttpResponse:
@@ -216,7 +235,13 @@ def _editor(request: HttpRequest, editing: _Editing) -> HttpResponse:
         "matches": policy_pages.matches(person, subject, editing.kind, conditions, now) if complete else None,
         "for_owner": isinstance(subject, Mailbox),
         "examples": policy_pages.examples(
-            person, subject, editing.kind, conditions if complete else None, editing.examples, now
+            person,
+            subject,
+            editing.kind,
+            conditions if complete else None,
+            editing.stored["conditions"],
+            editing.examples,
+            now,
         ),
         "sought": editing.sought,
         "candidates": policy_pages.candidates(person, editing.kind, editing.sought) if editing.sought.strip() else [],

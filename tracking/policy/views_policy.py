@@ -297,12 +297,15 @@ def apply_templates(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         wanted = {number_in(text) for text in request.POST.getlist("mailbox")}
         chosen = [plan for plan in plans if plan.mailbox.pk in wanted]
-        done, left = templates.apply(chosen, by=person.get_username(), now=timezone.now())
+        done, left = templates.apply(chosen, by=person, now=timezone.now())
         messages.success(request, _("Applied to %(n)s mailboxes.") % {"n": done})
         if left:
             messages.warning(
                 request,
-                _("Left as they are, since an example of the owner’s would fail: %(who)s") % {"who": ", ".join(left)},
+                _(
+                    "Left as they are, since an example of the owner’s would fail, or is a record that you may not see: %(who)s. Their owners can change these filters themselves."
+                )
+                % {"who": ", ".join(left)},
             )
         return HttpResponseRedirect(reverse("sync_profile", args=[pk]))  # fmt: skip
     return render(request, "tracking/policy/apply_templates.html", {"profile": profile, "plans": plans})

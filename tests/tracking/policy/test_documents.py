@@ -277,7 +277,7 @@ def test_what_an_owner_publishes_while_templates_are_applied_stays(office, profi
         SyncFilter.objects.create(
             mailbox=anna, scope="owner", kind=kind, name=name, excludes=True, conditions={"any": False, "parts": []}
         )
-    assert templates.apply(plans, by="x", now=NOW) == (2, [])
+    assert templates.apply(plans, by=anna.owner, now=NOW) == (2, [])
     for box, names in ((anna, ["All", "Hers"]), (ben, ["All"])):
         found = SyncFilter.objects.filter(mailbox=box).order_by("name")
         assert [(each.name, each.excludes) for each in found] == [(name, name == "Hers") for name in names]
@@ -287,7 +287,10 @@ def test_what_an_owner_publishes_while_templates_are_applied_stays(office, profi
 def test_one_press_after_the_other_reaches_every_mailbox(office, profile, template, monkeypatch):
     monkeypatch.setattr(templates, "AT_ONCE", 2)
     boxes = [office.mailbox(f"box{number}") for number in range(5)]
-    done = [templates.apply(templates.plans(profile, Mailbox.objects.all()), by="x", now=NOW)[0] for _ in range(4)]
+    done = [
+        templates.apply(templates.plans(profile, Mailbox.objects.all()), by=boxes[0].owner, now=NOW)[0]
+        for _ in range(4)
+    ]
     assert done == [2, 2, 1, 0]
     assert SyncFilter.objects.filter(mailbox__in=boxes).count() == 5
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = {
     "track": "all", "exclude_automated": "on", "blocked": "spam.example\nbob@x.example", "internal_domains": "",
     "min_seconds": "120", "normal_seconds": "300", "max_seconds": "720", "smart_days": "14", "smart_words": "3",
-    "unknown_senders": "nothing", "same_domains": "",
+    "unknown_senders": "nothing", "same_domains": "", "contact_addresses": "business",
 }  # fmt: skip
 
 
@@ -497,10 +497,91 @@ def test_templates_that_an_owners_example_stands_against_are_left_and_said(admin
         examples=[{"record": pau.pk, "must": True}],
     )  # fmt: skip
     answer = admin.post(reverse("apply_templates", args=[profile.pk]), {"mailbox": [str(scene.box.pk)]}, follow=True)
-    assert f"an example of the owner’s would fail: {scene.box.address}" in text(answer)
+    assert f"would fail, or is a record that you may not see: {scene.box.address}." in text(answer)
     mine.refresh_from_db()
     assert mine.conditions == {"parts": []}
     assert not PolicyDraft.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["Riera", "Nobody"])
+def test_templates_do_not_ask_an_example_that_their_reader_may_not_see(client, scene, profile, name):
+    """Else whether they were applied would tell what the record's fields say, for any condition one likes."""
+    manager = make_person("marc", "Marc", "Sala", "security.manage_policy", "security.read_diagnostics")
+    pau = Contact.objects.get(last_name="Riera")
+    SyncFilter.objects.create(
+        scope="template", sync_profile=profile, kind="contact", name="Mine",
+        conditions={"parts": [{"column": "last_name", "operator": "is", "value": name}]},
+    )  # fmt: skip
+    mine = SyncFilter.objects.create(
+        scope="owner", mailbox=scene.box, kind="contact", name="Mine", conditions={"parts": []},
+        examples=[{"record": pau.pk, "must": True}],
+    )  # fmt: skip
+    client.force_login(manager)
+    answer = client.post(reverse("apply_templates", args=[profile.pk]), {"mailbox": [str(scene.box.pk)]}, follow=True)
+    assert f"would fail, or is a record that you may not see: {scene.box.address}." in text(answer)
+    mine.refresh_from_db()
+    assert mine.conditions == {"parts": []}
+
+
+@pytest.fixture
+def hidden_example(client, scene, profile):
+    """A draft's filter with an example that its editor may not see: address, key, form fields, the record's id."""
+    pau = Contact.objects.get(last_name="Riera")
+    SyncFilter.objects.create(
+        scope="system", sync_profile=profile, kind="contact", name="Theirs",
+        conditions={"any": False, "parts": [{"column": "last_name", "operator": "is", "value": "Riera"}]},
+        examples=[{"record": pau.pk, "must": True}],
+    )  # fmt: skip
+    client.force_login(make_person("marc", "Marc", "Sala", "security.manage_policy"))
+    draft = begun(client, profile)
+    return draft, next(iter(draft.proposed["filters"])), f"{pau.pk}:1"
+
+
+def test_what_is_typed_is_not_asked_of_an_example_that_the_editor_may_not_see(client, hidden_example):
+    draft, key, example = hidden_example
+    address = at(draft, "draft_filter", key)
+    told = "“Pau Riera” must fit, and does not"
+    for value in ("Riera", "Nobody", ""):
+        page = text(
+            client.post(address, form(draft, row("0", "last_name", "is", value), do="refresh", example=example))
+        )
+        assert (
+            'a record you may not see</span> <span class="muted">must fit</span> <span class="badge plain ok">holds'
+            in page
+        )
+        assert "by the conditions as they are stored" in page
+        assert told not in page
+    assert 'badge plain ok">holds' in text(client.get(address))
+
+
+def test_changed_conditions_are_saved_without_examples_that_the_editor_may_not_see(client, scene, hidden_example):
+    draft, key, example = hidden_example
+    address, other = at(draft, "draft_filter", key), row("0", "last_name", "is", "Nobody")
+    page = text(client.post(address, form(draft, other, do="save", example=example)))
+    assert "Not saved: the conditions are changed, and 1 example is a record that you may not see." in page
+    assert 'value="Nobody"' in page
+    draft.refresh_from_db()
+    assert draft.proposed == draft.base
+    # Everything but the conditions can be changed as before.
+    same = row("0", "last_name", "is", "Riera")
+    assert client.post(address, form(draft, same, do="save", name="Renamed", example=example)).status_code == 302
+    draft.refresh_from_db()
+    assert draft.proposed["filters"][key]["name"] == "Renamed"
+    # Taken out once, it is no example any more, and cannot be put back.
+    assert client.post(address, form(draft, other, do="save")).status_code == 302
+    draft.refresh_from_db()
+    assert client.post(address, form(draft, other, do="save", example=example)).status_code == 302
+    draft.refresh_from_db()
+    assert draft.proposed["filters"][key]["examples"] == []
+
+
+def test_who_may_see_the_examples_changes_the_conditions(client, scene, hidden_example):
+    draft, key, example = hidden_example
+    client.force_login(scene.person("fina"))
+    other = row("0", "last_name", "is", "Nobody")
+    client.post(at(draft, "draft_filter", key), form(draft, other, do="save", example=example))
+    draft.refresh_from_db()
+    assert draft.proposed["filters"][key]["conditions"]["parts"][0]["value"] == "Nobody"
 
 
 def test_examples_change_sides_and_are_forgotten(admin, profile):
