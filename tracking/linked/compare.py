@@ -176,6 +176,10 @@ class Pairs:
             self.beat()
             marks = self.provider.update_entry(marks.item_id, marks.change_key, self.kind, changes, stamp=link.stamp)
             self.count.written += 1
+            # Should the record have been changed meanwhile, that is a change of what was written, and no conflict with it.
+            with transaction.atomic():
+                keep_lease(self.run, self.clock())
+                links.note_written(link, changes)
             if _contradicts({**entry.values, **changes}):
                 # Under its old change key what the server made of it is compared once more.
                 marks = replace(marks, change_key="")

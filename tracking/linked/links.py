@@ -95,6 +95,12 @@ def note_entry(link: ItemLink, marks: Marks, folder: Folder | None = None) -> No
     link.save(update_fields=["item_id", "change_key", "uid", "gone_at", "folder"])
 
 
+def note_written(link: ItemLink, values: Mapping[Field, Value]) -> None:
+    """Note that an entry says what its record said: from this moment both agree on it."""
+    link.base = {**link.base, **encode_all(values)}
+    link.save(update_fields=["base"])
+
+
 def note_merge(link: ItemLink, merged: Merge, *, record: Owned, now: datetime) -> None:
     """Store what both sides agree on now, and what stayed where it was."""
     link.base = encode_all(merged.base)
