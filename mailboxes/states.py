@@ -78,6 +78,15 @@ class Unknown(TextChoices):
     LEAD = "lead", _("a lead at once")
 
 
+class Addresses(TextChoices):
+    """Which of a contact's three postal addresses are kept in step; each flows to the one of the same name."""
+
+    BUSINESS = "business", _("the business address alone")
+    HOME = "home", _("the home address alone")
+    OTHER = "other", _("the other address alone")
+    ALL = "all", _("all three")
+
+
 class Auth(TextChoices):
     """How crmsync signs in to a mail server."""
 

@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.states import Track, Unknown
+from mailboxes.states import Addresses, Track, Unknown
 
 
 class SyncProfile(models.Model):
@@ -46,6 +46,9 @@ class SyncProfile(models.Model):
     )
     unknown_senders = models.CharField(
         _("unknown senders become"), max_length=10, choices=Unknown, default=Unknown.NOTHING
+    )
+    contact_addresses = models.CharField(
+        _("postal addresses of contacts"), max_length=10, choices=Addresses, default=Addresses.BUSINESS
     )
     min_seconds = models.PositiveIntegerField(_("shortest interval"), default=120, validators=[MinValueValidator(30)])
     normal_seconds = models.PositiveIntegerField(_("usual interval"), default=300)

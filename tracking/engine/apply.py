@@ -5,7 +5,8 @@ make that harmless. The run row is locked first: a run whose lease is gone store
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -128,6 +129,14 @@ def keep_lease(run: Run, now: datetime) -> None:
     # One statement: an update waits for whoever else has the row, and then looks again whether it is still unfinished.
     if not held.update(heartbeat_at=Greatest(F("heartbeat_at"), now)):
         raise LeaseLost
+
+
+@contextmanager
+def leased(run: Run, now: datetime) -> Iterator[None]:
+    """Write in a transaction that holds the run's lease to its end; raises `LeaseLost`, and then nothing was written."""
+    with transaction.atomic():
+        keep_lease(run, now)
+        yield
 
 
 class _Writer:

@@ -16,7 +16,7 @@ from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Val
 from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, ProviderError, WriteRefused
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
-from tracking.engine.apply import keep_lease
+from tracking.engine.apply import keep_lease, leased
 from tracking.linked import links, meetings
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import Appointment, ItemLink, Task
@@ -201,10 +201,10 @@ class Pairs:
         self._note_on(link, error)
         self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
 
-    @staticmethod
-    def _note_on(link: ItemLink, error: ProviderError) -> None:
-        link.withheld = {**link.withheld, WHOLE: error.code}
-        link.save(update_fields=["withheld"])
+    def _note_on(self, link: ItemLink, error: ProviderError) -> None:
+        with leased(self.run, self.clock()):
+            link.withheld = {**link.withheld, WHOLE: error.code}
+            link.save(update_fields=["withheld"])
 
     def mark(self, link: ItemLink, entry: Entry) -> Marks:
         """Put our stamp on an entry that lacks it, so that it is known again wherever it moves; return its marks.

@@ -19,7 +19,7 @@ from tracking.engine.filter_queries import MODELS, Flow, flowing
 from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all
-from tracking.sync.directions import Direction, directions
+from tracking.sync.directions import Addresses, Direction, directions
 from tracking.sync.filters import Asker
 from tracking.sync.merge import Merge, Side
 
@@ -32,7 +32,8 @@ GRACE: Final = timedelta(minutes=10)
 def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
     """Return the directions in force for a mailbox: those of its sync profile, else the defaults."""
     rows = FieldDirection.objects.filter(sync_profile=mailbox.sync_profile_id, kind=kind)
-    return directions(kind, {Field(row.field): Direction(row.direction) for row in rows})
+    chosen = {Field(row.field): Direction(row.direction) for row in rows}
+    return directions(kind, chosen, addresses=Addresses(mailbox.sync_profile.contact_addresses))
 
 
 def rules_digest(owner: User, chosen: Mapping[Field, Direction]) -> str:

@@ -13,7 +13,7 @@ from mailboxes.provider.entries import EntryKind, Field
 from mailboxes.provider.errors import ItemUnreadable, WriteRefused
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
-from tracking.engine.apply import keep_lease
+from tracking.engine.apply import keep_lease, leased
 from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import Clock, Count
@@ -72,7 +72,8 @@ class Removals:
         fresh = self.clock() - state.released_at <= RELEASE_HOLDS
         looked_at = {each["link"] for each in state.brake} if fresh else set()
         state.released_at, state.brake, state.braked_at = None, [], None
-        state.save(update_fields=["released_at", "brake", "braked_at"])
+        with leased(self.run, self.clock()):
+            state.save(update_fields=["released_at", "brake", "braked_at"])
         return looked_at
 
     def _hold(self, state: LinkState, deletions: list[tuple[ItemLink, Removal]], *, everything: bool) -> bool:
@@ -88,7 +89,8 @@ class Removals:
         else:
             holds = BRAKE.holds(len(deletions), linked) or (state.braked_at is not None and bool(deletions))
             state.brake, state.braked_at = (would, state.braked_at or self.clock()) if holds else ([], None)
-        state.save(update_fields=["brake", "braked_at"])
+        with leased(self.run, self.clock()):
+            state.save(update_fields=["brake", "braked_at"])
         return holds
 
     def _verdict(self, link: ItemLink, event: Event) -> Removal:

@@ -18,7 +18,7 @@ from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable
 from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
-from tracking.engine.apply import LeaseLost, Page, Stored, keep_lease, store
+from tracking.engine.apply import LeaseLost, Page, Stored, keep_lease, leased, store
 from tracking.engine.category import CategoryInRun
 from tracking.engine.cursors import nothing_new, read_changes
 from tracking.engine.failures import GONE, count_attempt, take_due
@@ -118,9 +118,10 @@ class Session:
     def retry(self, folder: Folder) -> None:
         """Try again what failed and is due. The attempt is counted before it is made."""
         due = take_due(self.mailbox, [folder], limit=PAGE_ITEMS, now=self.clock())
-        for failure in due:
-            count_attempt(failure, self.clock())
         if due:
+            with leased(self.run, self.clock()):
+                for failure in due:
+                    count_attempt(failure, self.clock())
             changes = [Change(ChangeKind.UPDATED, failure.item_id) for failure in due]
             self._store(Page(folder, self._decide(folder, changes), {}))
 
@@ -140,7 +141,9 @@ class Session:
             self.beat()
             answers = self.provider.marks([link.item_id for link in part_of])
             gone = [link.pk for link, answer in zip(part_of, answers, strict=True) if isinstance(answer, ItemGone)]
-            if ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock()):
+            if gone:
+                with leased(self.run, self.clock()):
+                    ItemLink.objects.filter(pk__in=gone).update(gone_at=self.clock())
                 self._judge_copies_again(folder)
 
     def _judge_copies_again(self, folder: Folder) -> None:
@@ -180,8 +183,9 @@ class Session:
 
     def _left(self, change: Change, link: ItemLink | None, item: KnownItem | None) -> list[Action]:
         if link is not None and link.unlinked_at is None and link.gone_at is None:
-            link.gone_at = self.clock()
-            link.save(update_fields=["gone_at"])
+            with leased(self.run, self.clock()):
+                link.gone_at = self.clock()
+                link.save(update_fields=["gone_at"])
         return [Remove(change.item_id)] if item is not None and item.here else []
 
     def _judge(self, folder: Folder, unknown: Sequence[Change], compare: list[ItemLink]) -> list[Action]:
@@ -219,20 +223,25 @@ class Session:
         active = link.unlinked_at is None and link.item_id and link.gone_at is None
         if not ours or active or self._is_elsewhere(link, marks):
             # From now on the stamp among the deleted items may be that of a copy.
-            ItemLink.objects.filter(pk=link.pk, mailbox=self.mailbox).update(copied=True)
+            self._note_copy(link)
             return [_refuse(marks, Reason.COPY_OF_LINKED)]
         if marks.sensitivity == "Private":
             if marks.item_id != link.item_id:
-                ItemLink.objects.filter(pk=link.pk).update(copied=True)
+                self._note_copy(link)
             return [_refuse(marks, Reason.PRIVATE)]
         owners_word = link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE
         if owners_word and not self.category.asks(marks.categories):
             return [_refuse(marks, Reason.NOT_MARKED)]
         if link.unlinked_at is not None and not self._taken_up(link):
             return [_refuse(marks, Reason.LINK_ENDED)]
-        links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
+        with leased(self.run, self.clock()):
+            links.note_entry(link, Marks(self.kind, marks.item_id, "", uid=marks.uid), folder)
         compare.append(link)
         return []
+
+    def _note_copy(self, link: ItemLink) -> None:
+        with leased(self.run, self.clock()):
+            ItemLink.objects.filter(pk=link.pk, mailbox=self.mailbox).update(copied=True)
 
     def _is_elsewhere(self, link: ItemLink, marks: Marks) -> bool:
         """Tell whether the entry of a link that ended lies where it was, so that this one is a copy and not it, moved."""
@@ -279,7 +288,9 @@ class Session:
             return []
         with suppress(ChangedMeanwhile, WriteRefused):
             # Else it is marked when that change is compared.
-            links.note_entry(link, self.pairs.mark(link, entry))
+            marked = self.pairs.mark(link, entry)
+            with leased(self.run, self.clock()):
+                links.note_entry(link, marked)
         return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
 
     def _make_record(self, folder: Folder, entry: Entry) -> ItemLink:
@@ -325,7 +336,7 @@ class Session:
 
         Return whether there is more: what was done stays, and the rest is found again.
         """
-        state, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
+        state = self._state()
         began = self.clock()
         rules = links.rules_digest(self.owner, self.pairs.directions)
         # What was closed may be open now, or the other way round, with nothing changed on either side.
@@ -337,8 +348,16 @@ class Session:
             return True
         self._end_gone(state, everything=everything)
         self.removals.carry_out(state, everything=everything)
-        LinkState.objects.filter(pk=state.pk).update(records_seen_at=began, rules=rules)
+        with leased(self.run, self.clock()):
+            LinkState.objects.filter(pk=state.pk).update(records_seen_at=began, rules=rules)
         return False
+
+    def _state(self) -> LinkState:
+        found = LinkState.objects.filter(mailbox=self.mailbox, kind=self.kind).first()
+        if found is None:
+            with leased(self.run, self.clock()):
+                found, _made = LinkState.objects.get_or_create(mailbox=self.mailbox, kind=self.kind)
+        return found
 
     def _unfinished(self, folder: Folder) -> None:
         """Make the entries of links whose making was cut short."""
@@ -388,11 +407,12 @@ class Session:
             if not isinstance(error, ItemGone):
                 continue  # It is compared when it can be read again: what was seen of the record has not moved on.
             gone = ItemLink.objects.filter(mailbox=self.mailbox, item_id=item_id, gone_at=None)
-            if item_id in came_back:
-                # Its owner tidied it away while it was not linked: that says nothing about the record.
-                gone.update(unlinked_at=self.clock(), reason="entry_vanished")
-            else:
-                gone.update(gone_at=self.clock())
+            with leased(self.run, self.clock()):
+                if item_id in came_back:
+                    # Its owner tidied it away while it was not linked: that says nothing about the record.
+                    gone.update(unlinked_at=self.clock(), reason="entry_vanished")
+                else:
+                    gone.update(gone_at=self.clock())
 
     def _to_compare(self, link: ItemLink, record: Owned | None, *, flows: bool) -> bool:
         """Tell whether a pair is to be compared, because the record changed or came back; its end is noted."""
@@ -411,13 +431,15 @@ class Session:
     def _revive(self, link: ItemLink, record: Owned) -> bool:
         """Take up a link whose record came back into sight; return whether there is an entry to compare with."""
         if link.reason in MAY_RETURN:
-            links.revive(link)
+            with leased(self.run, self.clock()):
+                links.revive(link)
             self._revived.add(link.item_id)
             return True
         corrected = not link.item_id and link.unlinked_at is not None and record.modified_at > link.unlinked_at
         if link.reason in TOOK_ENTRY_ALONG or corrected:
             # Its entry is gone, or was refused as the record then was: it is made anew, by the next look.
-            links.start_anew(link)
+            with leased(self.run, self.clock()):
+                links.start_anew(link)
         return False
 
     def _why_unseen(self, record_id: int) -> Event:

@@ -20,7 +20,7 @@ from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind, Field
 from tracking.engine.filter_queries import COLUMNS
 from tracking.models import FieldDirection, SyncFilter
-from tracking.sync.directions import DEFAULTS, Direction, Locked, directions
+from tracking.sync.directions import DEFAULTS, Addresses, Direction, Locked, directions
 from tracking.sync.filters import FilterWrong, read
 
 Document = dict[str, Any]
@@ -30,6 +30,8 @@ Subject = SyncProfile | Mailbox
 SETTINGS: Final = tuple(field.name for field in SyncProfile._meta.concrete_fields if field.name not in ("id", "name"))
 # How often, not what: nothing that is tried depends on them.
 SCHEDULE: Final = frozenset({"min_seconds", "normal_seconds", "max_seconds"})
+# What says how appointments, contacts and tasks flow: no message is decided on otherwise because of it.
+OF_ENTRIES: Final = frozenset({"contact_addresses"})
 OF_FILTER: Final = ("scope", "kind", "name", "excludes", "active", "conditions", "examples")
 OF_PROFILE: Final = (SyncFilter.Scope.SYSTEM, SyncFilter.Scope.TEMPLATE)
 # More would be a list of addresses that belongs into a field of the record.
@@ -78,7 +80,8 @@ def unsaved_filters(document: Document) -> list[SyncFilter]:
 def chosen_directions(document: Document, kind: EntryKind) -> dict[Field, Direction]:
     """Return the direction of every field of a kind; raises ValueError or KeyError for nonsense, `Locked` for fixed ones."""
     chosen = document.get("directions", {}).get(kind.value, {})
-    return directions(kind, {Field(name): Direction(value) for name, value in chosen.items()})
+    addresses = Addresses(document.get("settings", {}).get("contact_addresses", Addresses.BUSINESS))
+    return directions(kind, {Field(name): Direction(value) for name, value in chosen.items()}, addresses=addresses)
 
 
 def without_defaults(chosen: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

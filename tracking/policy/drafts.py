@@ -15,6 +15,7 @@ from mailboxes.models import Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
 from tracking.models import PolicyChange, PolicyDraft, SyncFilter
 from tracking.policy.document import (
+    OF_ENTRIES,
     SCHEDULE,
     Document,
     Problem,
@@ -151,7 +152,7 @@ def _of_system(document: Document) -> dict[str, object]:
 def changes_mail(before: Document, after: Document) -> bool:
     """Tell whether the answer for any message may be another one."""
     old, new = before.get("settings", {}), after.get("settings", {})
-    return any(old.get(name) != value for name, value in new.items() if name not in SCHEDULE)
+    return any(old.get(name) != value for name, value in new.items() if name not in SCHEDULE | OF_ENTRIES)
 
 
 def discard(draft: PolicyDraft) -> None:

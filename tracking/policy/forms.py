@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from mailboxes.models import SyncProfile
 from mailboxes.provider.entries import EntryKind
 from tracking.models import SyncFilter
-from tracking.policy.document import SCHEDULE, SETTINGS, Document, without_defaults
+from tracking.policy.document import OF_ENTRIES, SCHEDULE, SETTINGS, Document, without_defaults
 from tracking.sync.directions import DEFAULTS, Direction
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _SENTENCES: "Final[dict[str, StrOrPromise]]" = {
     "exclude_automated": gettext_lazy("Out-of-office answers, newsletters and delivery reports are left alone."),
     "blocked": gettext_lazy("Mail from these is never tracked of itself. One address or domain a line."),
     "internal_domains": gettext_lazy("Whoever writes from these is a colleague. One domain a line."),
+    "contact_addresses": gettext_lazy(
+        "Which of them flow, each to the one of the same name. Choosing otherwise takes no address away."
+    ),
     "min_seconds": gettext_lazy("Seconds between two runs while much mail arrives."),
     "normal_seconds": gettext_lazy("Seconds between two runs to begin with."),
     "max_seconds": gettext_lazy("Seconds between two runs while it is quiet. 720 keeps the promise of 12 minutes."),
@@ -83,7 +86,12 @@ class SettingsForm(_Base):
     @property
     def of_mail(self) -> list[forms.BoundField]:
         """Return the fields that say what is tracked."""
-        return [self[name] for name in self.fields if name not in SCHEDULE]
+        return [self[name] for name in self.fields if name not in SCHEDULE | OF_ENTRIES]
+
+    @property
+    def of_entries(self) -> list[forms.BoundField]:
+        """Return the fields that say how appointments, contacts and tasks flow."""
+        return [self[name] for name in self.fields if name in OF_ENTRIES]
 
     @property
     def of_schedule(self) -> list[forms.BoundField]:

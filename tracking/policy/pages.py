@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils.timezone import localdate
 
 from mailboxes.models import Mailbox, SyncProfile
-from mailboxes.provider.entries import EntryKind, Field
+from mailboxes.provider.entries import EntryKind
 from security.access import visible
 from security.models import User
 from tracking.engine.filter_queries import COLUMNS, MODELS, as_q
@@ -24,7 +24,7 @@ from tracking.policy.document import Document, Problem, Subject, chosen_directio
 from tracking.policy.drafts import subject_of
 from tracking.policy.examples import Failing, failing, fits
 from tracking.policy.words import Difference
-from tracking.sync.directions import DEFAULTS, Direction
+from tracking.sync.directions import DEFAULTS, Addresses, Direction, left_out
 from tracking.sync.filters import Asker, FilterWrong, Group, read
 
 CHANGES_SHOWN: Final = 20
@@ -127,8 +127,9 @@ def grid(document: Document) -> list[Grid]:
 def _grid_of(document: Document, kind: EntryKind) -> list[DirectionRow]:
     try:
         chosen = chosen_directions(document, kind)
+        closed = left_out(Addresses(document["settings"]["contact_addresses"]))
     except (ValueError, KeyError):
-        chosen = chosen_directions({}, kind)
+        chosen, closed = chosen_directions({}, kind), frozenset()
     rows = [
         DirectionRow(
             f"{kind.value}-{name.value}",
@@ -136,7 +137,7 @@ def _grid_of(document: Document, kind: EntryKind) -> list[DirectionRow]:
             chosen[name].value,
             str(words.DIRECTIONS[chosen[name]]),
             str(words.DIRECTIONS[rule.direction]),
-            words.locked_because(Field(name)) if rule.locked else "",
+            words.fixed_because(name, locked=rule.locked, left_out=name in closed),
         )
         for name, rule in DEFAULTS[kind].items()
     ]

@@ -57,9 +57,11 @@ LOCKED: Final = {
 }
 
 
-def locked_because(name: Field) -> str:
-    """Return why the direction of a field is fixed."""
-    return str(LOCKED.get(name, _TOGETHER))
+def fixed_because(name: Field, *, locked: bool, left_out: bool) -> str:
+    """Return why the direction of a field cannot be chosen, "" where it can. `left_out`: an address that does not flow."""
+    if left_out:
+        return _("The settings of the profile say which postal addresses flow, and this is none of them.")
+    return str(LOCKED.get(name, _TOGETHER)) if locked else ""
 
 
 def column_of(kind: EntryKind, name: str) -> "Column[Any, Any] | None":

@@ -28,6 +28,29 @@ class Direction(StrEnum):
         return self in (Direction.BOTH, Direction.TO_EXCHANGE)
 
 
+class Addresses(StrEnum):
+    """Which postal addresses of contacts flow. The values are those of `mailboxes.states.Addresses`."""
+
+    BUSINESS = "business"
+    HOME = "home"
+    OTHER = "other"
+    ALL = "all"
+
+
+_POSTAL: Final[Mapping[Field, Addresses]] = MappingProxyType(
+    {
+        Field.BUSINESS_ADDRESS: Addresses.BUSINESS,
+        Field.HOME_ADDRESS: Addresses.HOME,
+        Field.OTHER_ADDRESS: Addresses.OTHER,
+    }
+)
+
+
+def left_out(addresses: Addresses) -> frozenset[Field]:
+    """Return the postal addresses that do not flow, whatever their direction says."""
+    return frozenset(name for name, which in _POSTAL.items() if addresses not in (which, Addresses.ALL))
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The direction of a field as crmsync comes; `locked`: it cannot be changed."""
@@ -38,7 +61,6 @@ class Rule:
 
 _LOCKED: Final = Rule(locked=True)
 _FREE: Final = Rule()
-_OFF: Final = Rule(Direction.NONE)
 
 _SPECIAL: Mapping[EntryKind, Mapping[Field, Rule]] = MappingProxyType(
     {
@@ -53,10 +75,7 @@ _SPECIAL: Mapping[EntryKind, Mapping[Field, Rule]] = MappingProxyType(
                 ),
             }
         ),
-        # Only the business address flows until all three are switched on.
-        EntryKind.CONTACT: MappingProxyType(
-            {Field.NAME: _LOCKED, Field.COMPANY: _LOCKED, Field.HOME_ADDRESS: _OFF, Field.OTHER_ADDRESS: _OFF}
-        ),
+        EntryKind.CONTACT: MappingProxyType({Field.NAME: _LOCKED, Field.COMPANY: _LOCKED}),
         EntryKind.TASK: MappingProxyType(
             {Field.IMPORTANCE: _LOCKED, Field.STATUS: _LOCKED, Field.REGARDING: _LOCKED}
         ),
@@ -75,8 +94,12 @@ class Locked(ValueError):
     """Somebody tried to change a direction that is fixed."""
 
 
-def directions(kind: EntryKind, chosen: Mapping[Field, Direction]) -> dict[Field, Direction]:
+def directions(
+    kind: EntryKind, chosen: Mapping[Field, Direction], *, addresses: Addresses = Addresses.BUSINESS
+) -> dict[Field, Direction]:
     """Return the direction of every field of the kind, `chosen` ones in place of the defaults.
+
+    Of a contact's postal addresses those that are not among `addresses` do not flow.
 
     Raises `Locked` for a field whose direction is fixed and chosen otherwise, KeyError for one the kind has not.
     """
@@ -85,4 +108,4 @@ def directions(kind: EntryKind, chosen: Mapping[Field, Direction]) -> dict[Field
         if DEFAULTS[kind][name].locked and direction != result[name]:
             raise Locked(f"The direction of {name} of a {kind} cannot be changed.")
         result[name] = direction
-    return result
+    return result | dict.fromkeys(left_out(addresses) & result.keys(), Direction.NONE)

@@ -105,10 +105,13 @@ def merge(
 def _merge_field(
     kind: EntryKind, name: Field, direction: Direction, *, ours: Version, theirs: Version, rights: Rights, result: Merge
 ) -> None:
-    if direction is Direction.NONE:
-        return
     mine = canonical(kind, name, ours.values[name])
     other = canonical(kind, name, theirs.values[name])
+    if direction is Direction.NONE:
+        if canonical(kind, name, None) in (mine, other):
+            # What is taken away while it does not flow takes nothing with it once it does again: that fills.
+            result.base.pop(name, None)
+        return
     agreed = canonical(kind, name, result.base.get(name))
     if mine == other:
         # Also when both changed: they agree.

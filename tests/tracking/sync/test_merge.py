@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailboxes.provider.entries import Attendee, EntryKind, Field
-from tracking.sync.directions import DEFAULTS, Direction, Locked, directions
+from tracking.sync.directions import DEFAULTS, Addresses, Direction, Locked, directions
 from tracking.sync.merge import Merge, Rights, Side, Version, Withheld, merge
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -197,3 +197,33 @@ def test_directions_start_from_the_defaults_and_locked_ones_stay():
     assert directions(TASK, {Field.IMPORTANCE: Direction.BOTH})[Field.IMPORTANCE] is Direction.BOTH
     with pytest.raises(KeyError):
         directions(TASK, {Field.LOCATION: Direction.BOTH})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "flowing"),
+    [
+        ("business", {Field.BUSINESS_ADDRESS}),
+        ("home", {Field.HOME_ADDRESS}),
+        ("other", {Field.OTHER_ADDRESS}),
+        ("all", {Field.BUSINESS_ADDRESS, Field.HOME_ADDRESS, Field.OTHER_ADDRESS}),
+    ],
+)
+def test_of_three_addresses_those_flow_that_are_chosen_each_by_its_direction(chosen, flowing):
+    ways = directions(EntryKind.CONTACT, {Field.BUSINESS_ADDRESS: Direction.TO_CRM}, addresses=Addresses(chosen))
+    postal = {Field.BUSINESS_ADDRESS, Field.HOME_ADDRESS, Field.OTHER_ADDRESS}
+    assert {name for name in postal if ways[name] is not Direction.NONE} == flowing
+    assert ways[Field.BUSINESS_ADDRESS] in (Direction.TO_CRM, Direction.NONE)
+    assert {ways[name] for name in (Field.EMAIL1, Field.EMAIL2, Field.EMAIL3)} == {Direction.BOTH}
+    closed = directions(EntryKind.CONTACT, dict.fromkeys(postal, Direction.NONE), addresses=Addresses(chosen))
+    assert {closed[name] for name in postal} == {Direction.NONE}
+    assert directions(TASK, {}, addresses=Addresses(chosen)).keys() == DEFAULTS[TASK].keys()
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("here", None), (None, "there"), ("here", "there")])
+def test_what_did_not_flow_for_a_while_fills_and_never_empties(ours, theirs):
+    closed = one("agreed", ours, theirs, direction=Direction.NONE)
+    assert (closed.nothing, closed.withheld) == (True, {})
+    opened = one(closed.base.get(SUBJECT), ours, theirs)
+    assert None not in [*opened.to_crm.values(), *opened.to_exchange.values()]
+    # Where both say something, the newer stands and the other is kept.
+    assert len(opened.conflicts) == (ours is not None and theirs is not None)
