@@ -105,6 +105,14 @@ def kinds(person: User, mailbox: Mailbox) -> list[KindRow]:
     return rows
 
 
+def _of_visible_records(person: User, link: str = "") -> Q:
+    """Return what picks links of records that the person may see, before any are counted off; `link` leads to the link."""
+    seen = Q(pk__in=[])
+    for kind in EntryKind:
+        seen |= Q(**{f"{link}kind": kind, f"{link}record_id__in": visible(person, MODELS[kind]).values("pk")})
+    return seen
+
+
 def _names(person: User, kind: EntryKind, ids: Iterable[int]) -> dict[int, Owned]:
     return {record.pk: record for record in visible(person, MODELS[kind]).filter(pk__in=set(ids))}
 
@@ -131,7 +139,9 @@ def _would(person: User, kind: EntryKind, brake: Sequence[dict[str, Any]]) -> li
 
 def conflicts(person: User, mailbox: Mailbox) -> list[ConflictRow]:
     """Return the latest conflicts about records that the person may see: a conflict shows values."""
-    found = list(visible(person, FieldConflict).filter(link__mailbox=mailbox).select_related("link")[:CONFLICTS_SHOWN])
+    theirs = _of_visible_records(person, "link__")
+    rows_of_mailbox = visible(person, FieldConflict).filter(theirs, link__mailbox=mailbox).select_related("link")
+    found = list(rows_of_mailbox[:CONFLICTS_SHOWN])
     seen = {
         kind: _names(person, kind, (each.link.record_id for each in found if each.link.kind == kind))
         for kind in EntryKind
@@ -162,7 +172,7 @@ def held_back(person: User, mailbox: Mailbox) -> list[HeldBack]:
     """Return the fields that differ and stay so, with the reason; of records that the person may see."""
     links = list(
         visible(person, ItemLink)
-        .filter(mailbox=mailbox, unlinked_at=None)
+        .filter(_of_visible_records(person), mailbox=mailbox, unlinked_at=None)
         .exclude(withheld={})
         .order_by("-synced_at")[:HELD_BACK_SHOWN]
     )
@@ -187,7 +197,7 @@ def not_written(person: User, mailbox: Mailbox) -> list[NotWritten]:
     not_changed = Q(unlinked_at=None, withheld__has_key=WHOLE)
     links = list(
         visible(person, ItemLink)
-        .filter(never_made | not_changed, mailbox=mailbox)
+        .filter(never_made | not_changed, _of_visible_records(person), mailbox=mailbox)
         .order_by(Coalesce("unlinked_at", "synced_at", "linked_at").desc())[:NOT_WRITTEN_SHOWN]
     )
     seen = {kind: _names(person, kind, (link.record_id for link in links if link.kind == kind)) for kind in EntryKind}

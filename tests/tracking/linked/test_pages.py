@@ -1,6 +1,7 @@
 """The page of what is kept in step: the channel, the brake, conflicts with both values, what stayed where it was."""
 
 import html
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 
 from mailboxes.models import Mailbox
 from tests import scene as scenes
+from tracking.linked import pages as linked_pages
 from tracking.models import Contact, FieldConflict, ItemLink, LinkState, SyncFilter
 
 
@@ -45,6 +47,51 @@ def test_who_sees_the_mailbox_but_not_the_record_sees_no_value_and_no_name(clien
     assert "+34 600" not in page
     assert "Call 3" not in page
     assert "a record you may not see" in page
+
+
+def hidden(scene: scenes.Scene, count: int) -> None:
+    """Make conflicts, values held back and entries not written, all newer, about contacts that anna may not see."""
+    conflict = FieldConflict.objects.get(link__mailbox=scene.box)
+    later = conflict.found_at + timedelta(hours=1)
+    contacts = Contact.objects.bulk_create(
+        Contact(owner=scene.person("cleo"), last_name=f"Hidden {number}") for number in range(count)
+    )
+    links = ItemLink.objects.bulk_create(
+        ItemLink(
+            mailbox=scene.box, kind="contact", record_id=contact.pk, stamp=f"{number:032x}", item_id=f"hidden-{number}",
+            born_in="crm", folder=conflict.link.folder, linked_at=later, synced_at=later,
+            withheld={"mobile_phone": "too_long", "*": "write_refused"},
+        )
+        for number, contact in enumerate(contacts)
+    )  # fmt: skip
+    FieldConflict.objects.bulk_create(
+        FieldConflict(
+            link=link, run=conflict.run, field="mobile_phone", base=None, ours="+1", theirs="+2", ours_at=later,
+            theirs_at=later, winner="crm", found_at=later,
+        )
+        for link in links
+    )  # fmt: skip
+
+
+def test_what_one_may_see_is_shown_however_much_one_may_not_came_later(
+    client: Client, scene: scenes.Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shown_at_most in ("CONFLICTS_SHOWN", "HELD_BACK_SHOWN", "NOT_WRITTEN_SHOWN"):
+        monkeypatch.setattr(linked_pages, shown_at_most, 3)
+    contact = ItemLink.objects.get(pk=FieldConflict.objects.get().link_id)
+    contact.withheld = {"job_title": "too_long", "*": "write_refused"}
+    contact.save()
+    hidden(scene, 12)
+    person, mailbox = scene.person("anna"), scene.box
+    assert not person.has_perm("security.read_all_records")
+    assert [row.conflict.link_id for row in linked_pages.conflicts(person, mailbox)] == [contact.pk]
+    assert str(Contact.objects.get(pk=contact.record_id)) in {
+        row.name for row in linked_pages.held_back(person, mailbox)
+    }
+    assert len(linked_pages.not_written(person, mailbox)) == 1
+    page = shown(client, scene)
+    assert "+34 600 111 111" in page
+    assert "Hidden" not in page
 
 
 def test_the_other_value_of_a_conflict_can_be_had_back_once(client: Client, scene: scenes.Scene) -> None:
