@@ -2,8 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from mailboxes.provider.errors import ProviderError
+
+# What mail is called among the kinds of `RunReport.written`; the others are those of `EntryKind`.
+MAIL: Final = "mail"
 
 
 @dataclass(slots=True)
@@ -20,8 +24,8 @@ class RunReport:
     updated: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     quarantined: int = 0
-    # Entries made, changed or deleted in the mailbox: not examined items, but work all the same.
-    written: int = 0
+    # What was written into the mailbox, by kind: entries made or changed, mail sent, drafts of mail taken away again.
+    written: Counter[str] = field(default_factory=Counter)
     arrived: int = 0
     more: bool = False
     full_pass: bool = False
@@ -37,9 +41,10 @@ class RunReport:
     def add(self, part: "RunReport") -> None:
         """Add what a later part of the same run did; requests are counted by the provider since the run's start."""
         self.requests = part.requests
-        for name in ("tracked", "updated", "quarantined", "written", "arrived"):
+        for name in ("tracked", "updated", "quarantined", "arrived"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.refused.update(part.refused)
+        self.written.update(part.written)
         self.more, self.error = part.more, part.error
         self.full_pass = self.full_pass or part.full_pass
         self.reached_server = self.reached_server or part.reached_server
@@ -49,5 +54,9 @@ class RunReport:
     def idle(self) -> bool:
         """Return whether nothing was found to do."""
         return (
-            not self.examined and not self.written and not self.more and self.error is None and not self.folder_errors
+            not self.examined
+            and not self.written.total()
+            and not self.more
+            and self.error is None
+            and not self.folder_errors
         )

@@ -16,7 +16,7 @@ from mailboxes.provider.entries import HOMES
 from mailboxes.provider.errors import FolderGone, ItemUnreadable, MailboxGone, ProviderError, Scope
 from mailboxes.provider.port import ChangePage, Envelope, FolderInfo, FolderRole
 from mailboxes.provider.writing import WholeProvider
-from mailboxes.report import RunReport
+from mailboxes.report import MAIL, RunReport
 from mailboxes.states import Intent
 from tracking.engine.apply import LeaseLost, Page, Stored, store
 from tracking.engine.category import CategoryInRun
@@ -156,7 +156,7 @@ class _Session:
         try:
             session.work()
         finally:
-            self.report.written += session.done
+            self.report.written[MAIL] += session.written
             self.report.reached_server = self.provider.requests > 0
 
     def _take_copy(self, item_id: str) -> None:
@@ -305,7 +305,7 @@ class _Session:
         )  # fmt: skip
         self.report.more = session.sync(folder, changed=changed, full=self.report.full_pass, pause=self._gives_way)
         self.report.reached_server = True
-        self.report.written += session.count.written
+        self.report.written[session.kind] += session.count.written
         if not self.report.more:
             Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
         if session.broken:

@@ -77,7 +77,8 @@ class Session:
         self.run, self.provider, self.clock, self.beat, self.take = run, provider, clock, beat, take
         self.mailbox: Mailbox = run.mailbox
         self.gives_way = gives_way
-        self.done = 0
+        # Mail sent, and drafts taken away again.
+        self.written = 0
 
     def work(self) -> None:
         """Do what is due. Raises provider errors that say more of the mailbox or its server than of one mail."""
@@ -203,7 +204,7 @@ class Session:
             self.beat()
             with suppress(ItemGone):
                 self.provider.delete_draft(found.item_id)
-            self.done += 1
+            self.written += 1
         self._note(mail, try_at=None)
 
     # -- the row, each time in a transaction that holds the lease
@@ -250,7 +251,7 @@ class Session:
         if sent:
             fields |= {"sent_at": mail.sent_at or now, "attempts": 0}
         self._note(mail, **fields)
-        self.done += 1
+        self.written += sent
 
     def _put_off(self, mail: Row, error: ProviderError) -> None:
         """Note why it is not done yet. What is wrong with the server is not counted against the mail."""

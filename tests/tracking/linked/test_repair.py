@@ -135,3 +135,14 @@ def test_the_command_leaves_a_task_to_the_next_run_and_says_so(office, anna):
     office.sync(anna)
     assert Task.objects.filter(subject="Broken").exists()
     assert ItemFailure.objects.get().resolved_at
+
+
+def test_the_command_says_what_was_written_into_the_mailbox_by_kind(office, anna):
+    Task.objects.create(owner=anna.owner, subject="Write", modified_at=office.now)
+    document = ask(office, "sync_mailbox", anna)
+    assert document["written"] == {"task": 1}
+    assert ask(office, "sync_mailbox", anna)["written"] == {}
+    out = StringIO()
+    Task.objects.create(owner=anna.owner, subject="Read", modified_at=office.now)
+    call_command("sync_mailbox", anna.address, stdout=out)
+    assert "written      1 (1 task)" in out.getvalue()

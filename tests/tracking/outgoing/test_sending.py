@@ -96,7 +96,11 @@ def test_a_colleague_who_got_it_first_makes_no_second_activity(memory: MemoryPos
 
 
 def test_an_idle_run_asks_nothing_more(memory: MemoryPost) -> None:
+    memory.settle(1)
     mail = memory.write()
+    report = memory.run()
+    assert report is not None
+    assert report.written == {"mail": 1}
     memory.settle(3)
     assert_one(memory, mail)
     report = memory.run()

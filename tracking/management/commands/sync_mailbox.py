@@ -97,7 +97,7 @@ def _holder(run: Run) -> str:
 
 
 def counts(report: RunReport) -> dict[str, Any]:
-    """Return the numbers of a run, each item counted once."""
+    """Return the numbers of a run, each item counted once; beside them what was written into the mailbox, by kind."""
     return {
         "requests": report.requests,
         "full_pass": report.full_pass,
@@ -106,6 +106,7 @@ def counts(report: RunReport) -> dict[str, Any]:
         "updated": report.updated,
         "refused": dict(sorted(report.refused.items())),
         "quarantined": report.quarantined,
+        "written": {kind: number for kind, number in sorted(report.written.items()) if number},
     }
 
 
@@ -123,6 +124,8 @@ def _words(mailbox: Mailbox, report: RunReport, more: dict[str, Any]) -> str:
         f"  refused      {report.refused.total()} ({refused})",
         f"  quarantined  {report.quarantined}",
     ]
+    if written := ", ".join(f"{number} {kind}" for kind, number in sorted(report.written.items()) if number):
+        lines.append(f"  written      {report.written.total()} ({written})")
     if more.get("dry_run"):
         lines.append("  (dry run: nothing was written)")
     elif more.get("next_interval_s") is not None:
