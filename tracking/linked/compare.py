@@ -17,20 +17,20 @@ from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, Provider
 from mailboxes.provider.writing import WholeProvider
 from security.models import User
 from tracking.engine.apply import keep_lease, leased
-from tracking.linked import links, meetings
+from tracking.linked import exceptions, links, meetings
+from tracking.linked.exceptions import WHOLE, Occurrences, Plan, Rules
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import Appointment, ItemLink, Task
 from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
+from tracking.sync.exceptions import Own
 from tracking.sync.marking import Names
-from tracking.sync.merge import Merge, Side, Version, Withheld, merge
+from tracking.sync.merge import Merge, Rights, Side, Version, Withheld, merge
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 CATEGORY: Final = TRACKED_NAME
 _USUAL: Final = Names(CATEGORY)
-# Stands in `ItemLink.withheld` for all fields of an entry that the server refused to take.
-WHOLE: Final = "*"
 # Per cent of a task that is completed.
 _ALL_DONE: Final = 100
 # Entries read in one request, which a slow server must not make outlast the lease.
@@ -99,6 +99,8 @@ class Pairs:
     beat: Callable[[], None]
     count: Count
     category: Marking = _USUAL
+    # Told of links of which occurrences are to be taken out of the mailbox's series.
+    call_off: Callable[[ItemLink], None] = lambda _link: None
 
     def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
         """Bring pairs whose entry exists into step; return what could not be read, by item id."""
@@ -165,11 +167,14 @@ class Pairs:
 
     def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
         merged = self.merged(link, record, entry)
-        if merged.conflicts:
+        series = self.exceptions(link, record, entry, merged)
+        found = [(None, each) for each in merged.conflicts]
+        found += [(at, each) for at, settled in series.settled.items() for each in settled.conflicts]
+        if found:
             # Before anything is overwritten: dying after that must not lose the value that gave way.
             with transaction.atomic():
                 keep_lease(self.run, self.clock())
-                self.count.conflicts += links.note_conflicts(link, merged, run=self.run, now=self.clock())
+                self.count.conflicts += links.note_conflicts(link, found, run=self.run, now=self.clock())
         marks = entry.marks
         changes = {name: value for name, value in merged.to_exchange.items() if name not in TOLD}
         if changes:
@@ -185,6 +190,8 @@ class Pairs:
                 marks = replace(marks, change_key="")
         else:
             marks = self.mark(link, entry)
+        if series.looked_at:
+            series, marks = self._write_exceptions(link, record, entry, merged, series, marks)
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             if not links.is_unchanged(record):
@@ -192,9 +199,51 @@ class Pairs:
             if merged.to_crm:
                 take(record, merged.to_crm, self.owner)
                 self.count.taken += 1
+            if isinstance(record, Appointment) and exceptions.note(link, record, series):
+                record.save()
+                self.count.taken += 1
             links.note_entry(link, replace(marks, uid=entry.marks.uid))
             links.note_merge(link, merged, record=record, now=self.clock())
-        self.count.withheld += len(merged.withheld)
+            if series.calls_off:
+                # Looked at again until they are taken out, which the brake may hold back.
+                ItemLink.objects.filter(pk=link.pk).update(record_seen_at=None)
+        self.count.withheld += len(merged.withheld) + sum(len(each.withheld) for each in series.settled.values())
+        if series.calls_off:
+            self.call_off(link)
+
+    def _write_exceptions(
+        self, link: ItemLink, record: Owned, entry: Entry, merged: Merge, series: Plan, marks: Marks
+    ) -> tuple[Plan, Marks]:
+        """Write exceptions to their occurrences; return what was settled in the end, and the marks to remember."""
+        occurrences = Occurrences(self.provider, self.owner, self.beat)
+        anew = merged.to_exchange.keys() & {Field.SPAN, Field.RECURRENCE}
+        if anew or (series.writes and marks.change_key != entry.marks.change_key):
+            entry = occurrences.read(link.item_id)
+        if anew:
+            series = self.exceptions(link, record, entry, merged, after=series)
+        if not series.writes:
+            return series, marks
+
+        def wrote(original: datetime, own: Own) -> None:
+            # As with the series itself: should the record have changed meanwhile, that is no conflict with this.
+            with leased(self.run, self.clock()):
+                exceptions.note_agreed(link, original, own)
+
+        written, refused = occurrences.write(link, entry, series, wrote)
+        for error in refused:
+            self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
+        self.count.written += written
+        # Under its old change key what the server made of it is compared once more.
+        return series, replace(marks, change_key="") if written else marks
+
+    def exceptions(
+        self, link: ItemLink, record: Owned, entry: Entry, merged: Merge, *, after: Plan | None = None
+    ) -> Plan:
+        """Return what becomes of the exceptions of a series, none for anything else; nothing is written."""
+        if not isinstance(record, Appointment):
+            return Plan()
+        rules = Rules(self.owner, self.directions, self._rights(link, record, entry), self.clock())
+        return exceptions.plan(link, record, entry, merged, rules=rules, after=after)
 
     def _note_refused(self, link: ItemLink, error: WriteRefused) -> None:
         """The server will not have the record's values: said on the link, tried again when either side changes."""
@@ -222,24 +271,27 @@ class Pairs:
     def merged(self, link: ItemLink, record: Owned, entry: Entry) -> Merge:
         """Return what moves between the record and its entry; nothing is written."""
         base = links.base_of(link)
-        taken = takeable(self.kind, entry.values, self.owner)
-        rights = rights_of(record, self.owner)
-        fixed = frozenset(self.directions) if not entry.organized_here else frozenset[Field]()
-        untakable = dict(taken.withheld)
-        if isinstance(record, Appointment) and not meetings.speaks(link, record, entry):
-            untakable = dict.fromkeys(self.directions, Withheld.NOT_ORGANIZER)
+        rights = self._rights(link, record, entry)
         merged = merge(
             self.kind,
             base,
             Version(values_of(record, self.owner), record.modified_at),
             Version(entry.values, entry.marks.modified_at or _LONG_AGO),
             directions=self.directions,
-            rights=replace(rights, fixed=fixed, untakable=untakable),
+            rights=rights,
         )
         if link.born_in == Side.CRM:
             # Whoever wrote the entry down is its organiser there; who it is in the CRM is the CRM's to say.
             merged.to_crm.pop(Field.ORGANIZER, None)
         return merged
+
+    def _rights(self, link: ItemLink, record: Owned, entry: Entry) -> Rights:
+        """Return what may flow between a record and its entry, whatever the directions say."""
+        fixed = frozenset(self.directions) if not entry.organized_here else frozenset[Field]()
+        untakable = dict(takeable(self.kind, entry.values, self.owner).withheld)
+        if isinstance(record, Appointment) and not meetings.speaks(link, record, entry):
+            untakable = dict.fromkeys(self.directions, Withheld.NOT_ORGANIZER)
+        return replace(rights_of(record, self.owner), fixed=fixed, untakable=untakable)
 
     # -- making one side
 
@@ -250,11 +302,13 @@ class Pairs:
             self.beat()
             found = self.provider.find_stamp(folder_id, link.stamp)
         values = self.outgoing(record)
+        differs = isinstance(record, Appointment) and record.changes.exists()
         if found is None:
             self.beat()
             marks = self.provider.create_entry(folder_id, self.kind, values, stamp=link.stamp)
             self.count.written += 1
-            if _contradicts(values):
+            if _contradicts(values) or differs:
+                # Read back as a change, it is compared: exceptions have an occurrence to be written to by then.
                 marks = replace(marks, change_key="")
         else:
             entry = self.read([found])[0]
@@ -264,6 +318,9 @@ class Pairs:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             links.note_entry(link, marks)
+            if found is None and not differs:
+                link.exceptions_base = {}
+                link.save(update_fields=["exceptions_base"])
             made = Merge(base=dict(values), withheld=self.kept_back(record)) if found is None else Merge()
             links.note_merge(link, made, record=record, now=self.clock())
             if found is not None:

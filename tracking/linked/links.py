@@ -21,7 +21,7 @@ from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all
 from tracking.sync.directions import Addresses, Direction, directions
 from tracking.sync.filters import Asker
-from tracking.sync.merge import Merge, Side
+from tracking.sync.merge import Conflict, Merge, Side
 
 # A record may be stored a little after the moment that it says: transactions take time.
 OVERLAP: Final = timedelta(minutes=2)
@@ -110,12 +110,18 @@ def note_merge(link: ItemLink, merged: Merge, *, record: Owned, now: datetime) -
     link.save(update_fields=["base", "withheld", "record_seen_at", "synced_at"])
 
 
-def note_conflicts(link: ItemLink, merged: Merge, *, run: Run, now: datetime) -> int:
-    """Store both values of each conflict, once however often the comparison is begun; return how many are new."""
+def note_conflicts(
+    link: ItemLink, found: Iterable[tuple[datetime | None, Conflict]], *, run: Run, now: datetime
+) -> int:
+    """Store both values of each conflict, once however often the comparison is begun; return how many are new.
+
+    With each stands the original start of the occurrence that it is about, None for the record itself.
+    """
     made = 0
-    for conflict in merged.conflicts:
+    for original, conflict in found:
         _row, new = FieldConflict.objects.get_or_create(
             link=link,
+            original=original,
             field=conflict.name,
             ours=encode(conflict.ours),
             theirs=encode(conflict.theirs),
@@ -170,6 +176,7 @@ def start_anew(link: ItemLink) -> None:
     """Take up a link whose entry is gone for good: it gets a new one, under a stamp of its own."""
     link.unlinked_at, link.reason, link.item_id, link.change_key = None, "", "", ""
     link.gone_at, link.base, link.stamp = None, {}, uuid4().hex
+    link.exceptions_base, link.exceptions_withheld = None, {}
     link.save()
 
 

@@ -10,15 +10,16 @@ from django.db import transaction
 
 from mailboxes.models import Run
 from mailboxes.provider.entries import EntryKind, Field
-from mailboxes.provider.errors import ItemUnreadable, WriteRefused
+from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, WriteRefused
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
 from tracking.engine.apply import keep_lease, leased
 from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import Clock, Count
+from tracking.linked.exceptions import Occurrences
 from tracking.linked.records import is_done, is_past, organizes, rights_of
-from tracking.models import ItemLink, LinkState, Task
+from tracking.models import Appointment, ItemLink, LinkState, Task
 from tracking.sync.removal import Brake, Event, Pair, Remedy, Removal, removal
 
 BRAKE = Brake()
@@ -42,6 +43,11 @@ class Removals:
         self.run, self.provider, self.kind, self.clock, self.beat, self.count = run, provider, kind, clock, beat, count
         self.owner = run.mailbox.owner
         self._found: dict[int, tuple[ItemLink, Event]] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether something is to be carried out."""
+        return bool(self._found)
 
     def add(self, link: ItemLink, event: Event) -> None:
         """Note that a pair has come apart; the first cause counts."""
@@ -131,6 +137,9 @@ class Removals:
         return entry.values.get(Field.STATUS) == Task.Status.COMPLETED, entry.organized_here
 
     def _delete(self, link: ItemLink, found: Removal) -> None:
+        if found.remedy is Remedy.CALL_OFF:
+            self._call_off(link)
+            return
         if found.remedy is Remedy.DELETE_ENTRY:
             self.beat()
             try:
@@ -147,6 +156,21 @@ class Removals:
                 )
             links.end_link(link, found.code, self.clock())
         self.count.deleted += 1
+
+    def _call_off(self, link: ItemLink) -> None:
+        """Take occurrences out of a series that are called off here; one that cannot be read waits for the next look."""
+        record = Appointment.objects.get(pk=link.record_id)
+        link.refresh_from_db()
+        try:
+            gone = Occurrences(self.provider, self.owner, self.beat).call_off(link, record, self.clock())
+        except ChangedMeanwhile:
+            return
+        with transaction.atomic():
+            keep_lease(self.run, self.clock())
+            link.save(update_fields=["exceptions_base", "exceptions_withheld"])
+        # A series counts once; what was written is read again.
+        self.count.deleted += bool(gone)
+        self.count.written += gone
 
     def end(self, link: ItemLink, reason: str) -> None:
         """End a link, for a reason that is shown."""

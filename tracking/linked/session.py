@@ -24,11 +24,11 @@ from tracking.engine.cursors import nothing_new, read_changes
 from tracking.engine.failures import GONE, count_attempt, take_due
 from tracking.engine.filter_queries import MODELS, Flow
 from tracking.engine.lookups import known_items
-from tracking.linked import links, meetings
+from tracking.linked import exceptions, links, meetings
 from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
-from tracking.models import ItemDecision, ItemLink, LinkState, SyncFilter
+from tracking.models import Appointment, ItemDecision, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
 from tracking.sync.merge import Merge, Side, Withheld
@@ -75,7 +75,7 @@ class Session:
         self.broken: tuple[SyncFilter, ...] = ()
         self.pairs = Pairs(
             run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count,
-            self.category,
+            self.category, call_off=lambda link: self.removals.add(link, Event.OCCURRENCES_CALLED_OFF),
         )  # fmt: skip
         self._revived: set[str] = set()
         self._anew = False
@@ -96,6 +96,9 @@ class Session:
             # Our own changes are read at once: an entry that was never announced would never be announced as gone.
             while self.pull(folder):
                 pass
+        if self.removals.waiting and not more:
+            # Of a series that was made in this run, days are called off that it could not be made without.
+            self.removals.carry_out(self._state(), everything=False)
         return more
 
     # -- what changed in the mailbox
@@ -307,7 +310,10 @@ class Session:
         take(record, values, self.owner)
         link = self._link_to(record, folder)
         links.note_entry(link, entry.marks)
-        links.note_merge(link, Merge(base=dict(values), withheld=withheld), record=record, now=self.clock())
+        made = Merge(base=dict(values), withheld=withheld)
+        if isinstance(record, Appointment):
+            exceptions.note(link, record, self.pairs.exceptions(link, record, entry, made))
+        links.note_merge(link, made, record=record, now=self.clock())
         return link
 
     def _link_to(self, record: Owned, folder: Folder) -> ItemLink:

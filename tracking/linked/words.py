@@ -22,6 +22,7 @@ from mailboxes.provider.entries import (
 from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import WHOLE
 from tracking.sync.codec import decode
+from tracking.sync.exceptions import CANCELLED
 from tracking.sync.merge import Withheld
 from tracking.sync.removal import Remedy
 
@@ -37,6 +38,7 @@ _FIELDS = {
     Field.RECURRENCE: gettext_lazy("series"),
     Field.REGARDING: gettext_lazy("regarding"),
 }
+_CANCELLED = gettext_lazy("called off")
 REASONS = {
     Withheld.DIRECTION: gettext_lazy("the sync profile does not let it flow this way"),
     Withheld.MAY_NOT_READ: gettext_lazy("the owner may not read this field, so it does not leave"),
@@ -46,11 +48,15 @@ REASONS = {
     Withheld.NO_SUCH_RECORD: gettext_lazy("no account, or more than one, has this name"),
     Withheld.NAME_ONLY: gettext_lazy("in the mailbox it is a name only"),
     Withheld.NOT_EMPTY: gettext_lazy("an appointment needs a time"),
+    Withheld.PAST: gettext_lazy("it is over, and the past is not rewritten"),
+    Withheld.CANNOT_RESTORE: gettext_lazy("the mail system cannot put back a single day that was taken out"),
+    Withheld.NO_OCCURRENCE: gettext_lazy("the series in the mailbox has no such day"),
 }
 REMEDIES = {
     Remedy.UNLINK: gettext_lazy("unlink"),
     Remedy.DELETE_ENTRY: gettext_lazy("delete from the mailbox"),
     Remedy.DELETE_RECORD: gettext_lazy("delete the record"),
+    Remedy.CALL_OFF: gettext_lazy("take days that were called off out of the series in the mailbox"),
 }
 
 
@@ -65,6 +71,8 @@ def field_name(kind: EntryKind, name: str) -> str:
     """Return what a field is called."""
     if name == WHOLE:
         return _("everything")
+    if name == CANCELLED:
+        return str(_CANCELLED)
     field = Field(name)
     if field in _FIELDS:
         return str(_FIELDS[field])
@@ -74,6 +82,8 @@ def field_name(kind: EntryKind, name: str) -> str:
 
 def value(kind: EntryKind, name: str, data: Any) -> str:
     """Return a stored value in words; "" for none."""
+    if name == CANCELLED:
+        return _("yes") if data else _("no")
     return _said(decode(kind, Field(name), data))
 
 

@@ -24,6 +24,8 @@ class ItemLink(models.Model):
     A link that ended stays (`unlinked_at`, `reason`): what its owner threw away is not made again. `gone_at`: the entry
     left its folder; a move looks like that, so nothing is done about it at once.
     `base` is what both sides last agreed on, `withheld` which changed fields stayed where they were, and why.
+    `exceptions_base` and `exceptions_withheld` say the same of the exceptions of a series, by their original start (ISO
+    8601, UTC); `exceptions_base` is None until exceptions were first compared.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="links")
@@ -39,6 +41,8 @@ class ItemLink(models.Model):
     uid = models.CharField(max_length=400, blank=True)
     base = models.JSONField(default=dict)
     withheld = models.JSONField(default=dict)
+    exceptions_base = models.JSONField(null=True)
+    exceptions_withheld = models.JSONField(default=dict)
     # When the record was last changed, as of the last comparison: what is newer is to be compared again.
     record_seen_at = models.DateTimeField(null=True)
     # Which side was there first: what its owner had tracked stays linked whatever the filters say.
@@ -106,6 +110,8 @@ class FieldConflict(models.Model):
     link = models.ForeignKey(ItemLink, on_delete=models.CASCADE, related_name="conflicts")
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="+")
     field = models.CharField(_("field"), max_length=40)
+    # Of one occurrence of a series: the start it would have had.
+    original = models.DateTimeField(null=True)
     base = models.JSONField(null=True)
     ours = models.JSONField(null=True)
     theirs = models.JSONField(null=True)

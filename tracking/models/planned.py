@@ -121,12 +121,17 @@ class Attendance(models.Model):
 
 
 class OccurrenceChange(models.Model):
-    """An occurrence of a series that was moved, changed or called off. `original` is the start it would have had."""
+    """An occurrence of a series that was moved, changed or called off. `original` is the start it would have had.
+
+    Of whole days `original` is midnight UTC. `values` are its own, as `tracking.sync.codec` writes them: what is not
+    there is as the series has it. One that is called off keeps what was its own.
+    """
 
     appointment = models.ForeignKey(Appointment, on_delete=models.CASCADE, related_name="changes")
     original = models.DateTimeField(_("original start"))
     cancelled = models.BooleanField(_("cancelled"), default=False)
     values = models.JSONField(default=dict)
+    modified_at = models.DateTimeField(_("changed"), auto_now=True)
 
     class Meta:
         """One row per occurrence."""

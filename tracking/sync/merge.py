@@ -32,19 +32,24 @@ class Withheld(StrEnum):
     NO_SUCH_RECORD = "no_such_record"
     NAME_ONLY = "name_only"
     NOT_EMPTY = "not_empty"
+    PAST = "past"
+    CANNOT_RESTORE = "cannot_restore"
+    NO_OCCURRENCE = "no_occurrence"
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What the owner of the mailbox may read and write of the record, as field names; and what the item allows.
 
-    `fixed`: fields of the item that only somebody else may change (the organiser of a meeting). `untakable`: fields whose
-    value in Exchange the record cannot hold as it is; it is left there rather than cut short or guessed at.
+    `fixed`: fields of the item that are not ours to change, `because` only somebody else may (the organiser of a meeting)
+    or it is over. `untakable`: fields whose value in Exchange the record cannot hold as it is; it is left there rather
+    than cut short or guessed at.
     """
 
     unreadable: frozenset[Field] = frozenset()
     unwritable: frozenset[Field] = frozenset()
     fixed: frozenset[Field] = frozenset()
+    because: Withheld = Withheld.NOT_ORGANIZER
     untakable: Mapping[Field, Withheld] = field(default_factory=dict)
 
 
@@ -60,7 +65,8 @@ class Version:
 class Conflict:
     """Both sides changed a field; `winner` says whose value stands now."""
 
-    name: Field
+    # A `Field`; of an occurrence of a series also whether it is called off.
+    name: str
     base: Value
     ours: Value
     theirs: Value
@@ -119,7 +125,7 @@ def _merge_field(
         return
     out = _barred(direction.reaches_exchange, name in rights.unreadable, Withheld.MAY_NOT_READ)
     if out is None and name in rights.fixed:
-        out = Withheld.NOT_ORGANIZER
+        out = rights.because
     back = _barred(direction.reaches_crm, name in rights.unwritable, Withheld.MAY_NOT_WRITE)
     if back is None:
         back = rights.untakable.get(name)

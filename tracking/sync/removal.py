@@ -20,6 +20,7 @@ class Event(StrEnum):
     FILTER_LEFT = "filter_left"
     ENTRY_GONE = "entry_gone"
     UNTRACKED = "untracked"
+    OCCURRENCES_CALLED_OFF = "occurrences_called_off"
 
 
 class Remedy(StrEnum):
@@ -28,6 +29,7 @@ class Remedy(StrEnum):
     UNLINK = "unlink"
     DELETE_ENTRY = "delete_entry"
     DELETE_RECORD = "delete_record"
+    CALL_OFF = "call_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ TABLE: tuple[Row, ...] = (
     Row("access_lost", lambda p: p.event is Event.ACCESS_LOST, Remedy.UNLINK),
     Row("filter_left", lambda p: p.event is Event.FILTER_LEFT, Remedy.UNLINK),
     Row("untracked", lambda p: p.event is Event.UNTRACKED, Remedy.UNLINK),
+    # Of a series that stays some days go; it counts once, however many they are.
+    Row("occurrences_called_off", lambda p: p.event is Event.OCCURRENCES_CALLED_OFF, Remedy.CALL_OFF),
     # Appointments. History stays on both sides, and only its organiser calls a meeting off.
     Row(
         "appointment_deleted_past",
