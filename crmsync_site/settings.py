@@ -220,6 +220,8 @@ LEASE_SECONDS = env.int("CRMSYNC_LEASE_SECONDS", default=90)
 # Rules for tracked folders that a mailbox may have. All followed folders are asked about in one request, so this bounds
 # what an idle run costs.
 TRACKED_FOLDERS = env.int("CRMSYNC_TRACKED_FOLDERS", default=50)
+# Attempts at a mail that fails in the middle each time, before a person decides: with the waits between them about a day.
+SEND_ATTEMPTS = env.int("CRMSYNC_SEND_ATTEMPTS", default=32)
 # Jobs a worker process does before it is replaced by a fresh one; bounds what a leak in a library can cost.
 WORKER_JOBS = env.int("CRMSYNC_WORKER_JOBS", default=5_000)
 # Resident memory in MB at which a worker process ends after its job, to be started anew.

@@ -16,7 +16,7 @@ from mailboxes.models import Alert
 # What may pass by itself is worth a person's attention only when it comes this often in a row.
 PATIENCE = 3
 # What a run that succeeds says nothing about: ended by whoever raised it (`resolve_one`).
-STANDING = frozenset({"canary_late", "items_missing"})
+STANDING = frozenset({"canary_late", "items_missing", "sending_given_up"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -504,6 +504,12 @@ _row(
     _("Ask the recipient, or look in Outlook. Then choose “It was sent” or “Send again”: it is never sent twice without you."),
 )
 _row(
+    "sending_given_up", Kind.ITEM, Scope.MAILBOX, Who.OWNER, Retry.PERSON,
+    _("A message was tried for a day and never came to an end; nothing more is done until somebody decides."),
+    _("The server is slow with it or falls over it: it is large, or something between here and the server cuts it off."),
+    _("On the page “Outgoing” send it again, correct it, or discard it; if it may have left, look in Sent Items first."),
+)
+_row(
     "author_refused", Kind.ITEM, Scope.ITEM, Who.ADMINISTRATOR, Retry.PERSON,
     _("A message was not sent: the mailbox does not belong to its author any more."),
     _("The mailbox was given to somebody else, or its author was switched off, while the message waited."),

@@ -21,7 +21,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import OperationalError
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisGone
 from rq.timeouts import JobTimeoutException
@@ -546,6 +546,13 @@ def outgoing(code: str) -> Callable[[Stage], str]:
         if code in OUTGOING_SAID:
             operation, said = OUTGOING_SAID[code]
             sandbox.faults.add("error", count=None, operation=operation, code=said, scope="message")
+        elif code == "sending_given_up":
+            sandbox.faults.add(
+                "error", count=None, operation="SendItem", code="ErrorInternalServerError", scope="message"
+            )
+            with override_settings(SEND_ATTEMPTS=1):
+                stage.sync()
+            return stage.page(f"/outgoing/{mail.pk}/")
         elif code == "author_refused":
             Mailbox.objects.update(owner=User.objects.create(username="successor"))
         elif code in ("draft_changed", "mail_lost"):
@@ -602,7 +609,14 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     **{code: attached(code) for code in ("attachment_unreadable", "attachment_is_link")},
     **{
         code: outgoing(code)
-        for code in ("draft_changed", "mail_lost", "author_refused", "outgoing_file_missing", *OUTGOING_SAID)
+        for code in (
+            "draft_changed",
+            "mail_lost",
+            "author_refused",
+            "outgoing_file_missing",
+            "sending_given_up",
+            *OUTGOING_SAID,
+        )
     },
     "connection_refused": closed,
     "name_unresolved": nameless,

@@ -14,6 +14,7 @@ from mailboxes.models import Run
 from tracking.engine.apply import keep_lease
 from tracking.models import Activity, ItemDecision, OutgoingFile, OutgoingMail
 from tracking.models.activity import RegardingBy
+from tracking.outgoing.giving_up import GIVEN_UP, settled
 
 
 def note(run: Run, copies: Mapping[str, str], now: datetime) -> None:
@@ -50,6 +51,8 @@ def _join(run: Run, mail: OutgoingMail, activity_id: int, now: datetime) -> None
             html="",
         )
         OutgoingFile.objects.filter(mail=mail).delete()
+        if mail.error_code == GIVEN_UP:
+            settled(mail.mailbox_id, now)
         if mail.regarding_kind:
             # Whoever wrote it has said what it is about; what somebody has said of the activity since stands.
             Activity.objects.filter(pk=activity_id).exclude(regarding_by=RegardingBy.MANUAL).update(

@@ -19,7 +19,7 @@ from security.models import User
 from tracking import actions
 from tracking.engine import tokens
 from tracking.models import OutgoingFile, OutgoingMail
-from tracking.outgoing import due
+from tracking.outgoing import due, giving_up
 from tracking.outgoing.steps import DRAFT_CHANGED
 
 log = logging.getLogger(__name__)
@@ -141,9 +141,12 @@ def _give_up(row: OutgoingMail, by: User, now: datetime) -> None:
 
 
 def _settle(row: OutgoingMail, state: str, by: User, now: datetime) -> None:
+    was_given_up = row.error_code == giving_up.GIVEN_UP
     row.state, row.state_since, row.decided_by = state, now, by.get_username()
     row.error_code = row.error_detail = ""
     row.save()
+    if was_given_up:
+        giving_up.settled(row.mailbox_id, now)
     due.refresh(row.mailbox)
     Mailbox.objects.filter(pk=row.mailbox_id, intent=Intent.ON).update(due_at=Least("due_at", now))
 

@@ -32,7 +32,7 @@ from tracking.engine import blobs
 from tracking.engine.apply import keep_lease
 from tracking.models import Activity, ItemDecision
 from tracking.models import OutgoingMail as Row
-from tracking.outgoing import copies, due
+from tracking.outgoing import copies, due, giving_up
 from tracking.outgoing.steps import Asked, Seen, Send, Step, Stop, choose
 from tracking.sync import token
 
@@ -256,6 +256,9 @@ class Session:
     def _put_off(self, mail: Row, error: ProviderError) -> None:
         """Note why it is not done yet. What is wrong with the server is not counted against the mail."""
         fields: dict[str, Any] = {"error_code": error.code, "error_detail": clean(error.detail)[:_DETAIL_CHARACTERS]}
+        if giving_up.is_time(mail) and not self._is_general(error):
+            self._give_up(mail, error)
+            return
         if mail.state == _State.SENDING:
             fields["state"] = _State.WAITING
         if self._is_general(error):
@@ -264,6 +267,14 @@ class Session:
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             Row.objects.filter(pk=mail.pk, state=mail.state).update(**fields)
+
+    def _give_up(self, mail: Row, error: ProviderError) -> None:
+        """Leave to a person what comes to no end: a mail that is to be sent, or a draft that is to be taken back."""
+        if mail.state == _State.DISCARDED:
+            self._note(mail, try_at=None)
+            return
+        self._end(mail, giving_up.state_of(mail), giving_up.GIVEN_UP, f"{error.code}: {error.detail}")
+        giving_up.tell(mail, self.clock())
 
     def _let_go(self, mail: Row) -> None:
         """Leave a mail that may not be sent now; where only the channel is off it waits."""
