@@ -115,7 +115,7 @@ def _claim(
 
 
 class Heartbeat:
-    """Keeps the lease, a statement every quarter of its length at most."""
+    """Keeps the lease, a statement every quarter of its length at most; raises `LeaseLost` once others have ended the run."""
 
     def __init__(self, run: Run, clock: Clock, *, shown: bool = True) -> None:
         self.run, self.clock = run, clock
@@ -126,4 +126,5 @@ class Heartbeat:
         now = self.clock()
         if now - self.last >= timedelta(seconds=settings.LEASE_SECONDS / 4):
             self.last = now
-            runs.heartbeat([self.run], self.current, now)
+            if self.run.pk not in runs.heartbeat([self.run], self.current, now):
+                raise LeaseLost

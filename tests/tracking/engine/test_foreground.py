@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from mailboxes.claims import AlreadyRunning, claim_one
 from mailboxes.models import Mailbox, Run
+from mailboxes.report import RunReport
 from mailboxes.states import Outcome, Trigger
 from security.commands import Failed
 from tests.tracking.office import Office
@@ -123,3 +124,24 @@ def test_the_command_names_who_holds_the_lease_and_until_when_at_most(office, mo
     assert "command elsewhere 7" in str(caught.value)
     assert f"{until:%H:%M:%S} UTC at the latest" in str(caught.value)
     assert re.search(r"Waiting.*command elsewhere 7", capsys.readouterr().err)
+
+
+def test_whoever_lost_its_lease_stops_before_its_next_request(office):
+    anna = office.mailbox("anna")
+    asked = []
+
+    def work(run, provider, beat):
+        now.append(now[-1] + timedelta(seconds=settings.LEASE_SECONDS / 3))
+        beat()
+        asked.append("in time")
+        Run.objects.filter(pk=run.pk).update(finished_at=now[-1], outcome=Outcome.ABANDONED)
+        now.append(now[-1] + timedelta(seconds=settings.LEASE_SECONDS / 3))
+        beat()
+        asked.append("too late")
+        return RunReport()
+
+    now = [timezone.now()]
+    _run, report = foreground.as_run(anna, work, clock=lambda: now[-1])
+    assert asked == ["in time"]
+    assert report.error is not None
+    assert report.error.code == "lease_lost"
