@@ -92,6 +92,10 @@ def stop_server(server: ServerProfile, error: ProviderError, now: datetime) -> N
 
 def server_repaired(server: ServerProfile, now: datetime) -> None:
     """A person has acted on what stopped or failed the server: its mailboxes are due at once, the promise owed anew."""
+    if server.stopped_at is not None:
+        # Nothing could be done for mailboxes that were switched on since it stopped, and nothing is owed for that time.
+        since = Mailbox.objects.filter(server=server, username="", measured_from__gte=server.stopped_at)
+        since.update(measured_from=now)
     ServerProfile.objects.filter(pk=server.pk).update(
         stopped_code="", stopped_detail="", stopped_at=None, not_before=None, failures=0
     )

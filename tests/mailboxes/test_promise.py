@@ -197,3 +197,15 @@ def test_the_lead_is_the_p99_of_due_to_start_of_late_between_its_limits(fleet):
     Run.objects.update(due_at=NOON - timedelta(hours=1))
     assert promise.lead_seconds(fleet.now) == promise.LEAD_MOST
     assert promise.lead_seconds(fleet.later(hours=1)) == promise.LEAD_LEAST
+
+
+def test_a_mailbox_switched_on_behind_a_stopped_server_is_owed_nothing_until_it_is_repaired(fleet):
+    server = fleet.server(stopped_at=NOON, stopped_code="sign_in_refused")
+    box = fleet.mailbox(server, intent=Intent.PAUSED, measured_from=None)
+    intents.turn_on(Mailbox.objects.filter(pk=box.pk), fleet.now, by="anna")
+    assert fleet.run_all() == []
+    intents.server_repaired(server, fleet.later(hours=5))
+    assert promise.share(fleet.now, HOUR) == Share(ended=0, kept=0, open_late=0)
+    fleet.later(minutes=1)
+    assert fleet.run_all() == [box.pk]
+    assert promise.share(fleet.now, HOUR) == Share(ended=1, kept=1, open_late=0)
