@@ -10,7 +10,6 @@ from functools import partial
 
 from django.db.models import F
 
-from mailboxes.intents import is_on
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import HOMES
 from mailboxes.provider.errors import FolderGone, ItemUnreadable, MailboxGone, ProviderError, Scope
@@ -258,27 +257,43 @@ class _Session:
         except ProviderError as error:
             self._fail_folder(folder, error)
 
-    def _gives_way(self) -> bool:
-        """Return whether the run ends between two pages: its time is up, or its mailbox was switched off meanwhile."""
-        if self.until is not None and self.clock() >= self.until:
+    def _gives_way(self, folder: Folder | None = None) -> bool:
+        """Return whether the run ends between two pages: its time is up, or something was switched off meanwhile."""
+        return (self.until is not None and self.clock() >= self.until) or self._is_off(folder)
+
+    def _is_off(self, folder: Folder | None) -> bool:
+        """Return whether the mailbox, or the channel that a folder belongs to, was switched off since the run was begun."""
+        now = Mailbox.objects.filter(pk=self.mailbox.pk).values_list("intent", "incoming", "entries").first()
+        if now is None:
             return True
+        intent, incoming, entries = now
         # One that was off before is synced because somebody asked for it.
-        return self.mailbox.intent == Intent.ON and not is_on(self.mailbox.pk)
+        if self.mailbox.intent == Intent.ON and intent != Intent.ON:
+            return True
+        if folder is None:
+            return False
+        return self.mailbox.entries and not entries if folder.in_step else self.mailbox.incoming and not incoming
 
     # -- one folder
 
     def _sync_folder(self, folder: Folder) -> None:
-        counters = folder.counters
+        counters, first = folder.counters, True
         while True:
             page, limit = self._read_page(folder)
             if not page.changes and not page.more and folder.listing_before is None:
                 self._nothing_new(folder, page.cursor, counters)
                 return
+            if first and self._is_off(folder):
+                # A job may have had other mailboxes before this one: off is off at once.
+                self._attempt_was_honest(folder)
+                self.report.more = True
+                return
+            first = False
             self._do_page(folder, page, one_by_one=limit == 1)
             folder.refresh_from_db()
             if not page.more:
                 break
-            if self._gives_way():
+            if self._gives_way(folder):
                 self.report.more = True
                 return
         # Only now: had the run died before, the old counters would have made the next one look again.
@@ -298,12 +313,17 @@ class _Session:
         ]
 
     def _keep_in_step(self, folder: Folder, *, changed: bool) -> None:
+        if self._is_off(folder):
+            self.report.more = True
+            return
         counters = folder.counters
         session = linked.Session(
             self.run, self.provider, HOMES[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
             stored=lambda stored: count(self.report, stored), category=self.category,
         )  # fmt: skip
-        self.report.more = session.sync(folder, changed=changed, full=self.report.full_pass, pause=self._gives_way)
+        self.report.more = session.sync(
+            folder, changed=changed, full=self.report.full_pass, pause=partial(self._gives_way, folder)
+        )
         self.report.reached_server = True
         self.report.written[session.kind] += session.count.written
         if not self.report.more:

@@ -5,7 +5,11 @@ from datetime import timedelta
 import pytest
 
 from mailboxes.provider.entries import EntryKind, Field
-from tracking.models import FieldConflict
+from tracking import channels
+from tracking.channels import Channel
+from tracking.linked import channel
+from tracking.linked.session import PUSHED_AT_ONCE
+from tracking.models import Activity, FieldConflict
 
 pytestmark = pytest.mark.django_db
 TASK = EntryKind.TASK
@@ -31,3 +35,50 @@ def test_what_is_written_anew_while_it_is_being_sent_stands(at):
     (entry,) = desk.there()
     assert (task.subject, entry.values[Field.SUBJECT]) == ("Call Kim at nine", "Call Kim at nine")
     assert not FieldConflict.objects.exists()
+
+
+def switch(desk, *, on):
+    channel.switch(desk.mailbox, on=on, by="marta", now=desk.now)
+
+
+@pytest.fixture
+def full_desk(at):
+    """A desk with many tasks that are not in the mailbox yet."""
+    desk = at(TASK)
+    switch(desk, on=True)
+    for number in range(60):
+        desk.record(subject=f"Call {number}")
+    return desk
+
+
+def test_s15_a_channel_that_is_switched_off_in_the_middle_of_a_run_writes_no_more(full_desk):
+    desk = full_desk
+    desk.server.before("create_entry", lambda: switch(desk, on=False), nth=5)
+    desk.office.sync(desk.mailbox)
+    made = len(desk.there())
+    assert made <= PUSHED_AT_ONCE
+    desk.office.sync(desk.mailbox)
+    assert len(desk.there()) == made
+    switch(desk, on=True)
+    desk.office.sync(desk.mailbox)
+    assert len(desk.there()) == 60
+
+
+def test_s15_a_channel_that_was_switched_off_before_its_turn_writes_nothing(full_desk):
+    desk = full_desk
+    desk.office.sync(desk.mailbox)
+    task = desk.record(subject="Late")
+    desk.server.before("counters", lambda: switch(desk, on=False))
+    desk.office.sync(desk.mailbox, full=False)
+    assert not [entry for entry in desk.there() if entry.values[Field.SUBJECT] == task.subject]
+
+
+def test_s15_mail_is_read_no_more_once_its_channel_is_off(at):
+    desk = at(TASK)
+    for _number in range(3):
+        desk.server.deliver(desk.mailbox.address, sender="kim@customer.example", to=[desk.mailbox.address])
+    desk.server.before(
+        "counters", lambda: channels.switch(desk.mailbox, Channel.INCOMING, on=False, by="marta", now=desk.now)
+    )
+    desk.office.sync(desk.mailbox)
+    assert not Activity.objects.exists()

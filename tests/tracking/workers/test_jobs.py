@@ -504,3 +504,13 @@ def test_after_a_minute_the_leases_are_left_to_run_out():
 def test_our_faults_concern_one_mailbox(fault):
     assert fault.scope is Scope.MAILBOX
     assert fault.kind in {Kind.BUG, Kind.TRANSIENT, Kind.CONFIGURATION}
+
+
+def test_a_mailbox_that_is_switched_off_while_others_of_its_job_are_read_is_not_read(fleet, mail):
+    first, last = known(fleet, fleet.server(concurrency=1), 2)
+    for box in (first, last):
+        mail.deliver(box.address, sender="kim@customer.example", to=[box.address])
+    mail.before("contents", lambda: Mailbox.objects.filter(pk=last.pk).update(intent=Intent.OFF))
+    work(fleet)
+    assert list(Holder.objects.values_list("mailbox", flat=True)) == [first.pk]
+    assert not mail.calls[last.address, "contents"]
