@@ -19,6 +19,7 @@ from tracking.engine.filter_queries import MODELS
 from tracking.linked import words
 from tracking.linked.compare import WHOLE
 from tracking.linked.records import rights_of
+from tracking.linked.settle import listed
 from tracking.models import FieldConflict, ItemLink, LinkState
 from tracking.models.link import LinkedKind
 from tracking.models.record import Owned
@@ -49,6 +50,8 @@ class KindRow:
     state: LinkState | None
     would: Sequence[Would]
     more: int
+    # Stands for the whole list (`tracking.linked.settle`): what is let go is what was looked at.
+    listed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,12 @@ def kinds(person: User, mailbox: Mailbox) -> list[KindRow]:
         state = states.get(kind.value)
         would = _would(person, EntryKind(kind.value), state.brake[:BRAKED_SHOWN]) if state and state.braked_at else []
         more = len(state.brake) - len(would) if state and would else 0
+        name = listed(state) if state and would else ""
         rows.append(
-            KindRow(str(kind.label), found.get("linked", 0), found.get("ended", 0), found.get("at"), state, would, more)
-        )
+            KindRow(
+                str(kind.label), found.get("linked", 0), found.get("ended", 0), found.get("at"), state, would, more, name
+            )
+        )  # fmt: skip
     return rows
 
 

@@ -96,7 +96,8 @@ class Removals:
             holds = BRAKE.holds(len(deletions), linked) or (state.braked_at is not None and bool(deletions))
             state.brake, state.braked_at = (would, state.braked_at or self.clock()) if holds else ([], None)
         with leased(self.run, self.clock()):
-            state.save(update_fields=["brake", "braked_at"])
+            # Somebody may let go at this moment what the list says: what came since waits for the next look.
+            LinkState.objects.filter(pk=state.pk, released_at=None).update(brake=state.brake, braked_at=state.braked_at)
         return holds
 
     def _verdict(self, link: ItemLink, event: Event) -> Removal:

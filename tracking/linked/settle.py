@@ -1,6 +1,8 @@
 """What people decide on linked records: let a brake go, have the other value of a conflict back."""
 
+import json
 from datetime import datetime
+from hashlib import sha256
 
 from django.db import transaction
 
@@ -20,11 +22,28 @@ class NotPossible(Exception):
     """What was asked for cannot be done any more, or not by this person."""
 
 
-def release_brake(state: LinkState, *, by: str, now: datetime) -> None:
-    """Let the next run delete what it would. Raises `NotPossible` when no brake holds."""
-    held = LinkState.objects.filter(pk=state.pk, braked_at__isnull=False)
-    if not held.update(released_at=now, released_by=by):
-        raise NotPossible
+class ListChanged(NotPossible):
+    """The brake holds something else by now than the person has looked at."""
+
+
+def listed(state: LinkState) -> str:
+    """Return what stands for the list of a brake as it is now: another list has another name."""
+    return sha256(json.dumps(sorted((each["link"], each["remedy"]) for each in state.brake)).encode()).hexdigest()
+
+
+def release_brake(state: LinkState, *, seen: str, by: str, now: datetime) -> None:
+    """Let the next run delete what the brake lists; `seen` is the list that the person looked at (`listed`).
+
+    Raises `NotPossible` when no brake holds, `ListChanged` when it holds something else.
+    """
+    with transaction.atomic():
+        row = LinkState.objects.select_for_update().filter(pk=state.pk, braked_at__isnull=False).first()
+        if row is None:
+            raise NotPossible
+        if listed(row) != seen:
+            raise ListChanged
+        row.released_at, row.released_by = now, by
+        row.save(update_fields=["released_at", "released_by"])
     # Everything is looked at again, so that what is deleted is what would be deleted now.
     intents.want_full_pass(Mailbox.objects.filter(pk=state.mailbox_id), now)
 

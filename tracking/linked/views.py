@@ -65,7 +65,11 @@ def release_brake(request: HttpRequest, pk: int, state: int) -> HttpResponse:
         raise PermissionDenied
     held = get_visible_or_404(person, LinkState, pk=state, mailbox=mailbox)
     try:
-        settle.release_brake(held, by=person.get_username(), now=timezone.now())
+        settle.release_brake(held, seen=request.POST.get("seen", ""), by=person.get_username(), now=timezone.now())
+    except settle.ListChanged:
+        messages.warning(
+            request, _("Nothing is deleted: the list has changed since you looked at it. Look at it again below.")
+        )
     except settle.NotPossible:
         messages.info(request, _("The brake does not hold any more."))
     else:

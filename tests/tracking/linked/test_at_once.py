@@ -7,9 +7,9 @@ import pytest
 from mailboxes.provider.entries import EntryKind, Field
 from tracking import channels
 from tracking.channels import Channel
-from tracking.linked import channel
+from tracking.linked import channel, settle
 from tracking.linked.session import PUSHED_AT_ONCE
-from tracking.models import Activity, FieldConflict
+from tracking.models import Activity, FieldConflict, LinkState
 
 pytestmark = pytest.mark.django_db
 TASK = EntryKind.TASK
@@ -82,3 +82,47 @@ def test_s15_mail_is_read_no_more_once_its_channel_is_off(at):
     )
     desk.office.sync(desk.mailbox)
     assert not Activity.objects.exists()
+
+
+def test_a_brake_lets_go_what_was_listed_when_it_was_released(at):
+    desk = at(TASK)
+    tasks = [desk.record(subject=f"Call {number}") for number in range(30)]
+    desk.sync()
+
+    def throw_away(some):
+        desk.now += timedelta(minutes=1)
+        type(tasks[0]).objects.filter(pk__in=[each.pk for each in some]).update(
+            deleted_at=desk.now, modified_at=desk.now
+        )
+
+    throw_away(tasks[:10])
+    desk.sync()
+    state = LinkState.objects.get()
+    assert len(state.brake) == 10
+    throw_away(tasks[10:20])
+    # While a run is at what came later, somebody lets go what the page lists.
+    seen = settle.listed(state)
+    desk.server.before("entries", lambda: settle.release_brake(state, seen=seen, by="marta", now=desk.now))
+    desk.sync()
+    desk.sync(full=True)
+    assert len(desk.there()) == 20
+    state.refresh_from_db()
+    assert (len(state.brake), state.released_at) == (10, None)
+
+
+def test_a_list_that_grew_since_it_was_looked_at_is_looked_at_again(at):
+    desk = at(TASK)
+    for number in range(10):
+        desk.record(subject=f"Call {number}")
+    desk.sync()
+    desk.now += timedelta(minutes=1)
+    desk.record(subject="later").__class__.objects.filter(subject__startswith="Call").update(
+        deleted_at=desk.now, modified_at=desk.now
+    )
+    desk.sync()
+    state = LinkState.objects.get()
+    seen = settle.listed(state)
+    LinkState.objects.update(brake=[*state.brake, {"link": 1, "remedy": "delete_entry", "code": "task_deleted"}])
+    with pytest.raises(settle.ListChanged):
+        settle.release_brake(state, seen=seen, by="marta", now=desk.now)
+    assert LinkState.objects.get().released_at is None

@@ -11,6 +11,7 @@ from django.test import Client
 from mailboxes.models import Mailbox
 from tests import scene as scenes
 from tracking.linked import pages as linked_pages
+from tracking.linked import settle
 from tracking.models import Contact, FieldConflict, ItemLink, LinkState, SyncFilter
 
 
@@ -115,12 +116,17 @@ def test_who_may_not_change_the_record_gets_nothing_back(client: Client, scene: 
 def test_a_brake_is_released_by_name_and_everything_is_looked_at_again(client: Client, scene: scenes.Scene) -> None:
     state = LinkState.objects.get(mailbox=scene.box, kind="task")
     address = f"/mailboxes/{scene.box.pk}/in-step/brakes/{state.pk}/"
-    client.post(address)
+    assert "the list has changed since you looked at it" in said(client.post(address, {"seen": "another list"}))[-1]
+    state.refresh_from_db()
+    assert state.released_at is None
+    seen = settle.listed(state)
+    assert f'name="seen" value="{seen}"' in shown(client, scene)
+    client.post(address, {"seen": seen})
     state.refresh_from_db()
     assert state.released_by == "anna"
     assert Mailbox.objects.get(pk=scene.box.pk).full_pass_at is None
     LinkState.objects.update(braked_at=None, brake=[])
-    assert said(client.post(address))[-1] == "The brake does not hold any more."
+    assert said(client.post(address, {"seen": seen}))[-1] == "The brake does not hold any more."
 
 
 def test_s15_an_administrator_switches_the_channels(client: Client, scene: scenes.Scene) -> None:
