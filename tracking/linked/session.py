@@ -385,7 +385,12 @@ class Session:
             found = {*flow.records.values_list("pk", flat=True), *active.values_list("record_id", flat=True)}
         else:
             changed = MODELS[self.kind]._default_manager.filter(modified_at__gte=since)
-            found = set(changed.values_list("pk", flat=True))
+            # What neither flows nor is linked concerns others: an import of theirs is not gone through by every mailbox.
+            linked = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind).order_by().values("record_id")
+            found = {
+                *flow.records.filter(modified_at__gte=since).values_list("pk", flat=True),
+                *changed.filter(pk__in=linked).values_list("pk", flat=True),
+            }
         ids = sorted(found)
         for start in range(0, len(ids), PUSHED_AT_ONCE):
             self._part_of_records(folder, ids[start : start + PUSHED_AT_ONCE], flow)

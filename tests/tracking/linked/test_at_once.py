@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mailboxes.provider.entries import EntryKind, Field
+from security.models import User
 from tracking import channels
 from tracking.channels import Channel
 from tracking.linked import channel, settle
@@ -126,3 +129,20 @@ def test_a_list_that_grew_since_it_was_looked_at_is_looked_at_again(at):
     with pytest.raises(settle.ListChanged):
         settle.release_brake(state, seen=seen, by="marta", now=desk.now)
     assert LinkState.objects.get().released_at is None
+
+
+def test_what_others_change_that_does_not_concern_a_mailbox_is_not_gone_through_by_it(at):
+    desk = at(TASK)
+    mine = desk.record(subject="Mine")
+    desk.sync()
+    ben = User.objects.create(username="ben")
+
+    def statements(number):
+        type(mine).objects.bulk_create(type(mine)(owner=ben, subject=f"Ben's {each}") for each in range(number))
+        with CaptureQueriesContext(connection) as captured:
+            desk.sync()
+        return len(captured)
+
+    statements(1)
+    assert statements(PUSHED_AT_ONCE * 5) == statements(1)
+    assert len(desk.there()) == 1
