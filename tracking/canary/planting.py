@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from mailboxes.models import Mailbox
@@ -18,7 +19,7 @@ from mailboxes.provider.errors import ItemGone
 from mailboxes.provider.port import FolderRole
 from mailboxes.provider.writing import WholeProvider
 from tracking.engine.filter_queries import MODELS
-from tracking.models import Activity, CanaryRound, ItemDecision, ItemLink, OutgoingMail, Thread
+from tracking.models import Activity, Canary, CanaryRound, ItemDecision, ItemLink, OutgoingMail, Thread
 from tracking.outgoing import decisions
 from tracking.sync import identity
 
@@ -137,6 +138,28 @@ def _clean_mail(row: CanaryRound, mailbox: Mailbox, provider: WholeProvider) -> 
         copies.delete()
         mail.delete()
         if activity is not None:
-            thread = activity.thread_id
-            activity.delete()
-            Thread.objects.filter(pk=thread, activities=None).delete()
+            _forget(activity)
+
+
+def latecomers(canary: Canary) -> QuerySet[Activity]:
+    """Return the tracked mail of rounds that were given up and cleaned away before it arrived."""
+    given_up = canary.rounds.filter(kind=Kind.MAIL, lost=True, cleaned_at__isnull=False)
+    here = ItemDecision.objects.filter(mailbox=canary.mailbox_id, activity=OuterRef("pk"))
+    return Activity.objects.filter(Exists(here), subject__in=given_up.values("mark"))
+
+
+def take_away(activity: Activity, mailbox: Mailbox, provider: WholeProvider) -> None:
+    """Delete mail that came too late, on both sides; what is gone already is fine."""
+    copies = ItemDecision.objects.filter(mailbox=mailbox, activity=activity)
+    for item_id in copies.values_list("item_id", flat=True):
+        with suppress(ItemGone):
+            provider.delete_draft(item_id)
+    with transaction.atomic():
+        copies.delete()
+        _forget(activity)
+
+
+def _forget(activity: Activity) -> None:
+    thread = activity.thread_id
+    activity.delete()
+    Thread.objects.filter(pk=thread, activities=None).delete()

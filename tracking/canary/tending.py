@@ -123,7 +123,8 @@ def _do_what_is_due(canary: Canary, clock: Clock) -> None:
     entries = planting.ENTRIES
     to_change = list(canary.rounds.filter(ended_at=None, out_at__isnull=False, changed_at=None, kind__in=entries))
     to_clean = list(canary.rounds.filter(ended_at__isnull=False, cleaned_at=None))
-    if not to_change and not to_clean:
+    late = list(planting.latecomers(canary))
+    if not (to_change or to_clean or late):
         return
 
     def work(_run: Run, provider: WholeProvider, beat: Callable[[], None]) -> RunReport:
@@ -138,6 +139,9 @@ def _do_what_is_due(canary: Canary, clock: Clock) -> None:
                 planting.clean(row, canary.mailbox, provider)
                 row.cleaned_at = clock()
                 row.save(update_fields=["cleaned_at"])
+            for mail in late:
+                beat()
+                planting.take_away(mail, canary.mailbox, provider)
         except ProviderError as error:
             return RunReport(error=error, requests=provider.requests, reached_server=provider.requests > 0)
         return RunReport(requests=provider.requests, reached_server=True)

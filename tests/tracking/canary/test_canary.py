@@ -95,7 +95,7 @@ def test_each_kind_goes_out_and_comes_back_and_nothing_stays_behind(exchange, ca
         assert not exchange.store.folder(BIRD, folder).items, folder
     # Runs go on well after the cleaning.
     report = exchange.sync(canary.mailbox)
-    assert (report.error, report.written, report.tracked) == (None, 0, 0)
+    assert (report.error, report.written.total(), report.tracked) == (None, 0, 0)
 
 
 def test_the_mail_it_sends_goes_to_itself_alone(exchange, canary):
@@ -155,6 +155,34 @@ def test_a_mail_that_is_given_up_half_sent_leaves_no_draft(exchange, canary):
     tend(canary)
     assert not exchange.store.folder(BIRD, "drafts").items
     assert not OutgoingMail.objects.filter(pk=mail.pk).exists()
+
+
+def mime(subject, message_id):
+    return f"From: {BIRD}\r\nTo: {BIRD}\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n\r\nGood day\r\n".encode()
+
+
+def test_a_mail_that_arrives_after_it_was_given_up_is_taken_away_by_a_later_look(exchange, canary):
+    tend(canary)
+    mail = OutgoingMail.objects.get()
+    mark, message_id = mail.subject, mail.message_id
+    aged(canary, hours=4)
+    tend(canary)
+    assert not OutgoingMail.objects.filter(subject=mark).exists()
+    late, other = (
+        mime(subject, named) for subject, named in ((mark, message_id), (f"Re: {mark}", "<other@else.example>"))
+    )
+    exchange.store.deliver_mime(BIRD, late)
+    other_id = exchange.store.deliver_mime(BIRD, other)
+    exchange.sync(canary.mailbox)
+    assert Activity.objects.filter(subject=mark).exists()
+    tend(canary)
+    assert not Activity.objects.filter(subject=mark).exists()
+    assert not ItemDecision.objects.filter(activity__subject=mark).exists()
+    assert Activity.objects.filter(message_id="<other@else.example>").exists(), "nothing but its own mail is taken away"
+    assert [item.id for item in exchange.store.folder(BIRD, "inbox").items.values()] == [other_id]
+    run = Run.objects.latest("pk")
+    tend(canary)
+    assert Run.objects.latest("pk") == run, "then there is nothing left to do"
 
 
 def test_a_dismissed_canary_is_cleaned_away_and_then_left_alone(exchange, canary):
