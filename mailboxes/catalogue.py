@@ -474,12 +474,6 @@ _row(
     _("Choose another pattern for the series."),
 )
 _row(
-    "entry_kind", Kind.ITEM, Scope.ITEM, Who.NOBODY, Retry.NEVER,
-    _("An item in a calendar, contacts or tasks folder is of another kind."),
-    _("Distribution lists, notes and the like are not kept in step."),
-    _("Nothing."),
-)
-_row(
     "recipients_refused", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.PERSON,
     _("A message was not sent: the server does not accept its recipients."),
     _("An address is misspelt, or there is none."),

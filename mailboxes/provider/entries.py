@@ -272,6 +272,7 @@ class Marks:
     """What may be known of an entry that nobody has linked: nothing of what it says (design §4).
 
     `uid` is the iCalendar UID of an appointment, `stamp` the link id that crmsync wrote, `modified_at` aware UTC.
+    Of a task, `assigned`: somebody was given it, or gave it away; `recurring`: it comes again.
     """
 
     kind: EntryKind
@@ -282,6 +283,8 @@ class Marks:
     uid: str = ""
     stamp: str = ""
     modified_at: datetime | None = None
+    assigned: bool = False
+    recurring: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,14 @@ class ItemGone(ItemUnreadable):
     code = "item_gone"
 
 
+class OtherKind(ItemUnreadable):
+    """One item is no appointment, contact or task, so there is nothing of it to read. `is_list`: a distribution list."""
+
+    def __init__(self, detail: str = "", *, is_list: bool = False) -> None:
+        super().__init__(detail)
+        self.is_list = is_list
+
+
 class ChangedMeanwhile(ProviderError):
     """What was to be written had been changed since it was read; nothing was written. Read it again, then decide."""
 

@@ -31,9 +31,9 @@ TOKEN_HEADER: Final = "X-Crmsync-Token"  # noqa: S105 -- a header's name
 class EntryProvider(Protocol):
     """Reads and writes the appointments, contacts and tasks of one mailbox.
 
-    Sequences come back in the order of the ids asked for, one per id; something of another kind is an `ItemUnreadable`
-    with the code entry_kind. The `Marks` that a write returns hold id, change key and stamp as the write left them; the
-    others are not read again and stay empty.
+    Sequences come back in the order of the ids asked for, one per id; something of another kind is an `OtherKind`. The
+    `Marks` that a write returns hold id, change key and stamp as the write left them; the others are not read again and
+    stay empty.
     """
 
     def marks(self, item_ids: Sequence[str]) -> list[Marks | ItemUnreadable]:

@@ -418,14 +418,6 @@ def attached(code: str) -> Callable[[Stage], str]:
     return make
 
 
-def among_tasks(stage: Stage) -> str:
-    sandbox = stage.sandbox()
-    channel.switch(Mailbox.objects.get(), on=True, by="fina", now=timezone.now())
-    sandbox.store.deliver_mime(ANA, Letter().mime(), folder="tasks")
-    stage.sync()
-    return stage.page("failed-items/")
-
-
 def unaskable(code: str) -> Callable[[Stage], str]:
     def make(stage: Stage) -> str:
         sandbox = stage.sandbox()
@@ -629,7 +621,6 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "secret_missing": no_secret,
     "secret_unreadable": other_key,
     "nothing_followed": emptied,
-    "entry_kind": among_tasks,
     "filter_broken": unaskable("filter_broken"),
     "own_filter_broken": unaskable("own_filter_broken"),
     "kills_worker": killing,

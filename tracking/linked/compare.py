@@ -24,6 +24,7 @@ from tracking.models import Appointment, ItemLink, Task
 from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
+from tracking.sync.facts import Reason
 from tracking.sync.exceptions import Own
 from tracking.sync.marking import Names
 from tracking.sync.merge import Merge, Rights, Side, Version, Withheld, merge
@@ -53,10 +54,25 @@ class Marking(Protocol):
         ...
 
 
+def not_ours(marks: Marks) -> Reason | None:
+    """Return why an entry is left to whoever has it, however it is marked; None for one that may be kept in step.
+
+    A task that was given to somebody is changed by them alone. One that comes again has no record that could: completing
+    it in Exchange splits the finished turn off and moves the task itself on (docs/sync.md, What is not kept in step).
+    """
+    if marks.kind is not EntryKind.TASK:
+        return None
+    if marks.assigned:
+        return Reason.ASSIGNED_TASK
+    return Reason.RECURRING_TASK if marks.recurring else None
+
+
 def not_shared(link: ItemLink, marks: Marks, category: Marking = _USUAL) -> str:
     """Return why a linked entry is not to be read any more, or ""."""
     if marks.sensitivity == "Private":
         return "made_private"
+    if reason := not_ours(marks):
+        return reason.value
     return "untracked" if link.born_in == Side.EXCHANGE and not category.keeps(marks.categories) else ""
 
 
@@ -157,7 +173,12 @@ class Pairs:
             except ChangedMeanwhile as error:
                 again = self.read([link.item_id])[0]
                 record_again = links.records_by_id(self.kind, [link.record_id], self.owner).get(link.record_id)
-                if attempt == _ATTEMPTS or isinstance(again, ItemUnreadable) or record_again is None:
+                if (
+                    attempt == _ATTEMPTS
+                    or isinstance(again, ItemUnreadable)
+                    or record_again is None
+                    or not_shared(link, again.marks, self.category)
+                ):
                     # What came between is found by the next run, on whichever side it was.
                     self._note_on(link, error)
                     return

@@ -16,7 +16,7 @@ from mailboxes.provider.writing import WholeProvider
 from tracking.engine.apply import keep_lease, leased
 from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
-from tracking.linked.compare import Clock, Count
+from tracking.linked.compare import Clock, Count, not_ours
 from tracking.linked.exceptions import Occurrences
 from tracking.linked.records import is_done, is_past, organizes, rights_of
 from tracking.models import Appointment, ItemLink, LinkState, Task
@@ -104,9 +104,14 @@ class Removals:
         record = MODELS[self.kind]._default_manager.filter(pk=link.record_id).first()
         if record is None:
             return Removal(Remedy.UNLINK, "record_vanished")
-        if event is Event.ENTRY_GONE and (link.copied or not self._thrown_away(link)):
+        item_id: str | None = link.item_id
+        if event is Event.ENTRY_GONE:
+            item_id = None if link.copied else self._in_bin(link)
+        if item_id is None:
             # Not among the deleted items: moved out of sight, or gone for good. Nobody said that the record should go.
             return Removal(Remedy.UNLINK, "entry_vanished")
+        if event in (Event.ENTRY_GONE, Event.RECORD_DELETED) and (left := self._left_to_others(item_id)):
+            return Removal(Remedy.UNLINK, left)
         done_there, organized = self._there(link) if event is Event.RECORD_DELETED else (False, True)
         return removal(
             Pair(
@@ -121,13 +126,21 @@ class Removals:
             )
         )
 
-    def _thrown_away(self, link: ItemLink) -> bool:
-        """Tell whether the entry lies among the deleted items."""
+    def _left_to_others(self, item_id: str) -> str:
+        """Return why a task says nothing about its record, nor the record about it; "" for what does."""
+        if self.kind is not EntryKind.TASK:
+            return ""
+        self.beat()
+        marks = self.provider.marks([item_id])[0]
+        return "" if isinstance(marks, ItemUnreadable) else not_ours(marks) or ""
+
+    def _in_bin(self, link: ItemLink) -> str | None:
+        """Return the id of the entry if it lies among the deleted items."""
         deleted = self.run.mailbox.folders.filter(role=FolderRole.DELETED, gone_at=None).first()
         if deleted is None:
-            return False
+            return None
         self.beat()
-        return self.provider.find_stamp(deleted.provider_id, link.stamp) is not None
+        return self.provider.find_stamp(deleted.provider_id, link.stamp)
 
     def _there(self, link: ItemLink) -> tuple[bool, bool]:
         """Tell of an entry whether it is done with, and whether the mailbox's owner is its organiser."""

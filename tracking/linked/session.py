@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.provider.entries import Entry, EntryKind, Marks, canonical
-from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable, WriteRefused
+from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, ItemUnreadable, OtherKind, WriteRefused
 from mailboxes.provider.port import Change, ChangeKind
 from mailboxes.provider.writing import WholeProvider
 from security import privileges
@@ -25,7 +25,7 @@ from tracking.engine.failures import GONE, count_attempt, take_due
 from tracking.engine.filter_queries import MODELS, Flow
 from tracking.engine.lookups import known_items
 from tracking.linked import exceptions, links, meetings
-from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs
+from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs, not_ours
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
 from tracking.models import Appointment, ItemDecision, ItemLink, LinkState, SyncFilter
@@ -48,7 +48,11 @@ _TOOK_RECORD_ALONG: Final = frozenset({"appointment_gone", "task_gone"})
 _OWNERS_OWN: Final = _TOOK_RECORD_ALONG | {
     "untracked", "made_private", "entry_vanished", "contact_gone", "appointment_gone_past", "appointment_gone_completed",
     "appointment_gone_not_organizer", "appointment_gone_no_right", "task_gone_completed", "task_gone_no_right",
+    Reason.ASSIGNED_TASK, Reason.RECURRING_TASK,
 }  # fmt: skip
+
+# Links that ended because the task is not ours to keep in step any more.
+_NOT_OURS: Final = frozenset({Reason.ASSIGNED_TASK, Reason.RECURRING_TASK})
 
 
 class Session:
@@ -204,7 +208,10 @@ class Session:
             same = links.by_item(self.mailbox, [marks.item_id for marks in readable])
             named = links.by_uid(self.mailbox, [marks.uid for marks in readable])
             for change, marks in zip(part, found, strict=True):
-                if isinstance(marks, ItemUnreadable):
+                if isinstance(marks, OtherKind):
+                    reason = Reason.DISTRIBUTION_LIST if marks.is_list else Reason.OTHER_KIND
+                    actions.append(Refuse(change.item_id, change.change_key, "", reason))
+                elif isinstance(marks, ItemUnreadable):
                     actions.append(_unreadable(change, marks))
                 else:
                     link = stamped.get(marks.stamp.lower()) or same.get(marks.item_id) or named.get(marks.uid)
@@ -218,6 +225,8 @@ class Session:
             return [_refuse(marks, Reason.PRIVATE)]
         if not self.category.asks(marks.categories):
             return [_refuse(marks, Reason.NOT_MARKED)]
+        if reason := not_ours(marks):
+            return [_refuse(marks, reason)]
         return self._track(folder, marks, compare)
 
     def _judge_stamped(self, folder: Folder, marks: Marks, link: ItemLink, compare: list[ItemLink]) -> list[Action]:
@@ -235,6 +244,8 @@ class Session:
         owners_word = link.reason in ("untracked", "made_private") and link.born_in == Side.EXCHANGE
         if owners_word and not self.category.asks(marks.categories):
             return [_refuse(marks, Reason.NOT_MARKED)]
+        if reason := not_ours(marks):
+            return [_refuse(marks, reason)]
         if link.unlinked_at is not None and not self._taken_up(link):
             return [_refuse(marks, Reason.LINK_ENDED)]
         with leased(self.run, self.clock()):
@@ -329,7 +340,9 @@ class Session:
         actions: list[Action] = []
         for link, _record in pairs:
             error = unread.get(link.item_id)
-            if error is None:
+            if link.unlinked_at is not None and link.reason in _NOT_OURS:
+                actions.append(Refuse(link.item_id, link.change_key, "", Reason(link.reason)))
+            elif error is None:
                 actions.append(Keep(link.item_id, link.change_key, Outcome.UPDATED, Reason.IN_STEP))
             elif not isinstance(error, ItemGone):
                 actions.append(Fail(link.item_id, "", Reason.UNREADABLE, error.code, error.detail))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from mailboxes.issues import issue_of
 from mailboxes.models import Folder, Mailbox, Run
@@ -36,9 +37,13 @@ class Again:
 
 
 def found(mailbox: Mailbox, message_id: str) -> list[ItemDecision]:
-    """Return the decisions of the mailbox on items with this Message-ID, oldest first; brackets may be left out."""
+    """Return the decisions of the mailbox on items with this Message-ID, oldest first; brackets may be left out.
+
+    Appointments, contacts, tasks and lists have none: they are named by the item id that the list of decisions gives.
+    """
     digest = identity.message_hash(message_id, settings.MESSAGE_ID_KEY)
-    rows = ItemDecision.objects.filter(mailbox=mailbox, message_hash=digest) if digest else ItemDecision.objects.none()
+    meant = Q(item_id=message_id.strip())
+    rows = ItemDecision.objects.filter(meant | Q(message_hash=digest) if digest else meant, mailbox=mailbox)
     return list(rows.select_related("folder", "run", "activity").order_by("decided_at", "pk"))
 
 

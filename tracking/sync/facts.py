@@ -67,6 +67,10 @@ class Reason(StrEnum):
     MARKED = "marked"
     IN_STEP = "in_step"
     NOT_MARKED = "not_marked"
+    DISTRIBUTION_LIST = "distribution_list"
+    OTHER_KIND = "other_kind"
+    ASSIGNED_TASK = "assigned_task"
+    RECURRING_TASK = "recurring_task"
     COPY_OF_LINKED = "copy_of_linked"
     LINK_ENDED = "link_ended"
 

@@ -24,7 +24,7 @@ from mailboxes.provider.entries import (
     Type,
     Value,
 )
-from mailboxes.provider.errors import ItemUnreadable
+from mailboxes.provider.errors import ItemUnreadable, OtherKind
 from mailboxes.provider.ews import spans
 from mailboxes.provider.ews.answers import extended_of, moment
 from mailboxes.provider.ews.entry_fields import (
@@ -48,12 +48,15 @@ from mailboxes.provider.ews.soap import T
 from mailboxes.provider.ews.zones import UTC_NAME
 
 _KINDS: Final = {f"{T}{name}": kind for kind, name in ELEMENTS.items()}
+_LIST: Final = "DistributionList"
 # What the owner answered to an appointment of their own.
 _OWN: Final = ("", "Unknown", "Organizer")
 _ANSWERED: Final = {answer: response for response, answer in RESPONSES.items()}
 
 MARKS: Final = (
-    "".join(map(field_path, ("item:Categories", "item:Sensitivity", "item:LastModifiedTime", "calendar:UID"))) + STAMP
+    "".join(map(field_path, ("item:Categories", "item:Sensitivity", "item:LastModifiedTime", "calendar:UID")))
+    + "".join(map(field_path, ("task:DelegationState", "task:IsRecurring")))
+    + STAMP
 )
 # Who may change it, whether it repeats, and when: beside what `FIELDS` names.
 _ABOUT: Final = (
@@ -62,7 +65,6 @@ _ABOUT: Final = (
     *("calendar:Recurrence", "calendar:ModifiedOccurrences", "calendar:DeletedOccurrences"),
     *("contacts:GivenName", "contacts:MiddleName", "contacts:Surname", "contacts:Children"),
     *("contacts:EmailAddresses", "contacts:PhoneNumbers", "contacts:PhysicalAddresses"),
-    *("task:DelegationState", "task:IsRecurring"),
 )
 _URIS: Final = dict.fromkeys([*(uri for uri, _ in LEAVES.values()), *(day[0] for day in DAYS.values()), *_ABOUT])
 ENTRY: Final = MARKS + "".join(map(field_path, _URIS)) + note_path(ZONE_NOTE) + note_path(REGARDING_NOTE)
@@ -110,7 +112,8 @@ class _Item:
 def _item(element: etree._Element) -> _Item | ItemUnreadable:
     kind = _KINDS.get(str(element.tag))
     if kind is None:
-        return ItemUnreadable(f"it is a {etree.QName(element).localname}", code="entry_kind")
+        name = etree.QName(element).localname
+        return OtherKind(f"it is a {name}", is_list=name == _LIST)
     item = _Item(kind, {})
     for child in element:
         name = str(child.tag)[len(T) :]
@@ -138,6 +141,8 @@ def _marks(item_id: str, item: _Item) -> Marks:
         uid=item.text("UID") if item.kind is EntryKind.APPOINTMENT else "",
         stamp=item.notes.get(STAMP_NAME, ""),
         modified_at=moment(item.text("LastModifiedTime")),
+        assigned=item.text("DelegationState") not in ("", "NoMatch"),
+        recurring=item.truth("IsRecurring"),
     )
 
 

@@ -74,7 +74,8 @@ class Kept:
 
     def marks(self, item_id: str, change_key: str) -> Marks:
         """Return what may be known of it before it is linked."""
-        told = (self.categories, self.sensitivity, self.uid, self.stamp, self.modified_at)
+        recurs = self.recurring and self.kind is EntryKind.TASK
+        told = (self.categories, self.sensitivity, self.uid, self.stamp, self.modified_at, self.assigned, recurs)
         return Marks(self.kind, item_id, change_key, *told)
 
     def entry(self, item_id: str, change_key: str) -> Entry:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mailboxes.provider.entries import FIELDS, Entry, EntryKind, Exceptional, Field, Marks, Value
-from mailboxes.provider.errors import ChangedMeanwhile, FolderGone, ItemGone, ItemUnreadable
+from mailboxes.provider.errors import ChangedMeanwhile, FolderGone, ItemGone, ItemUnreadable, OtherKind
 from mailboxes.provider.memory.calls import Answer, MemoryCalls
 from mailboxes.provider.memory.entries import Kept
 from mailboxes.provider.memory.occurrences import exception_of, occurrence_id, said_by, split, takes_place
@@ -115,7 +115,7 @@ class MemoryEntries(MemoryCalls):
 
         def told(there: Item) -> Answer | ItemUnreadable:
             if there.entry is None:
-                return ItemUnreadable("it is a message", code="entry_kind")
+                return OtherKind("it is no entry", is_list=there.mail.item_class == "IPM.DistList")
             try:
                 item, original = self._own(mailbox, item_id)
             except ItemGone as error:

@@ -28,6 +28,7 @@ from mailboxes.provider.errors import (
     ItemGone,
     ItemUnreadable,
     MailboxGone,
+    OtherKind,
     ProviderError,
     Throttled,
     Unavailable,
@@ -184,7 +185,10 @@ def test_s24_marks_ask_for_control_fields_and_nothing_else() -> None:
     assert request.findtext(f".//{T}BaseShape") == "IdOnly"
     assert sorted(fields) == sorted(
         # each is listed in docs/privacy.md
-        ["item:Categories", "item:Sensitivity", "item:LastModifiedTime", "calendar:UID"]
+        [
+            *("item:Categories", "item:Sensitivity", "item:LastModifiedTime", "calendar:UID"),
+            *("task:DelegationState", "task:IsRecurring"),
+        ]
     )
     assert [each.get("PropertyName") for each in request.iter(f"{T}ExtendedFieldURI")] == ["crmsync"]
 
@@ -463,16 +467,26 @@ def test_who_organises_is_known(inner: str, *, here: bool) -> None:
 
 def test_assigned_and_recurring_tasks_say_so() -> None:
     assert not entry("<t:DelegationState>NoMatch</t:DelegationState>", "Task").assigned
-    assert entry("<t:DelegationState>Accepted</t:DelegationState>", "Task").assigned
-    assert entry("<t:IsRecurring>true</t:IsRecurring>", "Task").recurring
+    for said, (assigned, recurring) in {
+        "<t:DelegationState>Accepted</t:DelegationState>": (True, False),
+        "<t:IsRecurring>true</t:IsRecurring>": (False, True),
+        "<t:IsRecurring>false</t:IsRecurring>": (False, False),
+    }.items():
+        found = entry(said, "Task")
+        assert (
+            (found.assigned, found.recurring) == (found.marks.assigned, found.marks.recurring) == (assigned, recurring)
+        )
 
 
 def test_things_of_another_kind_are_named() -> None:
     for call in (lambda p: p.entries(["i1"]), lambda p: p.marks(["i1"])):
         (found,) = read([item("", "DistributionList")], call)
-        assert isinstance(found, ItemUnreadable)
-        assert found.code == "entry_kind"
+        assert isinstance(found, OtherKind)
+        assert found.is_list
         assert "DistributionList" in found.detail
+        (other,) = read([item("", "PostItem")], call)
+        assert isinstance(other, OtherKind)
+        assert not other.is_list
 
 
 @pytest.mark.parametrize(

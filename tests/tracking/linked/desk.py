@@ -13,7 +13,7 @@ from tests.tracking.office import Office
 from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import Count
 from tracking.linked.session import Session
-from tracking.models import ItemLink, SyncFilter
+from tracking.models import ItemDecision, ItemLink, SyncFilter
 
 HOMES = {
     EntryKind.APPOINTMENT: FolderRole.CALENDAR,
@@ -88,6 +88,10 @@ class Desk:
         assert self.server.notices == []
         assert self.server.sent == []
         return session.count
+
+    def reasons(self) -> list[str]:
+        """Return why what was decided on was."""
+        return list(ItemDecision.objects.filter(folder=self.folder).values_list("reason", flat=True))
 
     def link(self) -> ItemLink:
         """Return the one link there is."""

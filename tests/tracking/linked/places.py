@@ -8,6 +8,7 @@ from typing import Any
 
 from mailboxes.models import Folder, Mailbox, Run, ServerProfile, SyncProfile
 from mailboxes.provider.entries import Entry, EntryKind, Field, Value
+from mailboxes.sandbox.xmltext import boolean, raw_leaf
 from security.models import User
 from tests.mailboxes.provider.worlds import ANA, EwsWorld, MemoryWorld, World
 from tests.tracking.linked.desk import HOMES
@@ -84,7 +85,35 @@ class Place:
         return dict(ItemDecision.objects.filter(folder=self.folder).values_list("item_id", "reason"))
 
 
-def is_memory(world: World) -> bool:
-    """Tell of which sort it is; the other one is EWS."""
-    assert isinstance(world, MemoryWorld | EwsWorld)
-    return isinstance(world, MemoryWorld)
+def put_list(world: World) -> str:
+    """Have Ana make a distribution list among her contacts, with the category for tracking; return its id."""
+    if isinstance(world, MemoryWorld):
+        return world.server.deliver(ANA, "contacts", item_class="IPM.DistList", categories=(CATEGORY,))
+    assert isinstance(world, EwsWorld)
+    return world.store.add_list(ANA, "Buyers", ["kim@c.example"], categories=[CATEGORY])
+
+
+def assign(world: World, item_id: str, state: str) -> None:
+    """Have a task given to somebody, or taken back (`NoMatch`); the states are those of the protocol."""
+    if isinstance(world, MemoryWorld):
+        world.server.change_entry(item_id, {}, assigned=state != "NoMatch")
+        return
+    assert isinstance(world, EwsWorld)
+    item = world.store.item(item_id)
+    item.content.values["DelegationState"] = raw_leaf("DelegationState", state)
+    world.store.touch(item)
+
+
+def repeat(world: World, item_id: str, *, regenerating: bool = False, recurs: bool = True) -> None:
+    """Have a task come every day, or (`regenerating`) so many days after it was done; or once again."""
+    if isinstance(world, MemoryWorld):
+        world.server.change_entry(item_id, {}, recurring=recurs)
+        return
+    assert isinstance(world, EwsWorld)
+    item = world.store.item(item_id)
+    name = "DailyRegeneration" if regenerating else "DailyRecurrence"
+    pattern = f"<t:{name}><t:Interval>3</t:Interval></t:{name}>"
+    ends = "<t:NoEndRecurrence><t:StartDate>2026-03-02</t:StartDate></t:NoEndRecurrence>"
+    item.content.values["Recurrence"] = f"<t:Recurrence>{pattern}{ends}</t:Recurrence>" if recurs else ""
+    item.content.values["IsRecurring"] = boolean("IsRecurring", recurs)
+    world.store.touch(item)

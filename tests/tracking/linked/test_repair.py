@@ -146,3 +146,14 @@ def test_the_command_says_what_was_written_into_the_mailbox_by_kind(office, anna
     Task.objects.create(owner=anna.owner, subject="Read", modified_at=office.now)
     call_command("sync_mailbox", anna.address, stdout=out)
     assert "written      1 (1 task)" in out.getvalue()
+
+
+def test_a_distribution_list_counts_as_refused_nothing_is_missing_and_it_can_be_asked_about(office, anna):
+    group = office.server.deliver(anna.address, "contacts", item_class="IPM.DistList")
+    document = ask(office, "reconcile", anna)
+    row = next(row for row in document["folders"] if row["folder"] == "Contacts")
+    assert (row["held"], row["refused"], row["quarantined"], row["missing"]) == (1, 1, 0, 0)
+    (item,) = ask(office, "why", anna, group)["items"]
+    assert (item["outcome"], item["reason"], item["folder"]) == ("refused", "distribution_list", "Contacts")
+    assert item["sentence"] == "Left alone, because it is a distribution list: a list of people is no contact."
+    assert ask(office, "why", anna, "<nobody@knows.example>")["items"] == []

@@ -176,6 +176,22 @@ def test_a_private_entry_is_left_alone_marked_or_not(desk):
     assert not desk.server.calls[desk.mailbox.address, "entries"]
 
 
+@pytest.mark.parametrize("kind", [TASK])
+def test_a_marked_task_that_comes_again_is_left_alone(desk):
+    desk.entry(values(desk), categories=(CATEGORY,), recurring=True)
+    desk.sync()
+    assert (desk.reasons(), desk.server.calls[desk.mailbox.address, "entries"]) == (["recurring_task"], 0)
+    assert not ItemLink.objects.exists()
+
+
+@pytest.mark.parametrize("kind", [TASK])
+def test_a_marked_task_that_somebody_was_given_is_left_alone(desk):
+    desk.entry(values(desk), categories=(CATEGORY,), assigned=True)
+    desk.sync()
+    assert (desk.reasons(), desk.server.calls[desk.mailbox.address, "entries"]) == (["assigned_task"], 0)
+    assert not ItemLink.objects.exists()
+
+
 @pytest.mark.parametrize("kind", [APPOINTMENT])
 def test_an_appointment_that_is_over_becomes_no_entry(desk):
     record(desk, days=-2)
@@ -279,6 +295,45 @@ def test_a_change_that_makes_the_entry_private_is_not_read(desk):
     write_there(desk, sensitivity="Private")
     desk.sync()
     assert (text_here(desk), desk.link().reason) == ("text", "made_private")
+
+
+@pytest.mark.parametrize("kind", [TASK])
+def test_a_change_that_makes_the_task_come_again_is_not_read(desk):
+    record(desk)
+    desk.sync()
+    write_there(desk, recurring=True)
+    desk.sync()
+    assert (text_here(desk), desk.link().reason) == ("text", "recurring_task")
+
+
+@pytest.mark.parametrize("kind", [TASK])
+def test_a_change_that_gives_the_task_to_somebody_is_not_read_and_nothing_is_written_from_then_on(desk):
+    record(desk)
+    desk.sync()
+    write_there(desk, assigned=True)
+    desk.sync()
+    write_here(desk)
+    desk.sync(full=True)
+    assert (text_here(desk), text_there(desk), desk.link().reason) == ("changed here", "changed there", "assigned_task")
+
+
+@pytest.mark.parametrize("kind", [TASK])
+def test_deleting_the_record_of_a_task_that_somebody_was_given_leaves_the_entry(desk):
+    record(desk)
+    desk.sync()
+    write_there(desk, assigned=True)
+    delete_here(desk)
+    desk.sync(full=True)
+    assert (len(desk.there()), in_bin(desk)) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", [TASK])
+def test_throwing_a_task_away_that_somebody_was_given_leaves_the_record(desk):
+    record(desk)
+    desk.sync()
+    write_there(desk, assigned=True)
+    throw_away(desk)
+    assert not is_deleted(desk)
 
 
 @pytest.mark.parametrize("kind", [APPOINTMENT])
