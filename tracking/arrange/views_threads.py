@@ -20,7 +20,9 @@ from crmsync_site.ui.listing import number_in
 from crmsync_site.ui.listing import words as words_in
 from mailboxes.access_rules import may_sync
 from mailboxes.claims import AlreadyRunning
+from mailboxes.issues import issue_of
 from mailboxes.models import Mailbox
+from mailboxes.states import Intent
 from security import privileges
 from security.access import get_visible_or_404, visible
 from security.http import signed_in
@@ -29,6 +31,7 @@ from tracking.access_rules import may_arrange
 from tracking.arrange import history, regarding, splits, stops
 from tracking.arrange import pages_addresses as address_pages
 from tracking.arrange import pages_threads as arrange_pages
+from tracking.dryrun.closed import Closed
 from tracking.engine import foreground
 from tracking.models import Activity, ItemDecision, Thread, ThreadStop
 from tracking.records.links import MODELS, RecordLink, links, record_in
@@ -291,23 +294,37 @@ def evaluate_stopped(request: HttpRequest, pk: int) -> HttpResponse:
             continue
         try:
             tracked += _read_again(mailbox, [each for each in found if each.mailbox_id == box_id])
-        except _Trouble:
-            trouble.append(mailbox.address)
-    if trouble:
-        text = _("%(mailboxes)s could not be read just now; nothing was lost. Try again in a minute.")
-        messages.error(request, text % {"mailboxes": ", ".join(trouble)})
-    else:
+        except _Trouble as error:
+            trouble.append(str(error))
+    for text in trouble:
+        messages.error(request, text)
+    if not trouble:
         text = ngettext("%(n)s message is tracked now.", "%(n)s messages are tracked now.", tracked)
         messages.success(request, text % {"n": tracked})
     return _back(pk)
 
 
 class _Trouble(Exception):
-    """The mailbox is busy, or its server does not answer."""
+    """The mailbox is not to be read now, or busy, or its server does not answer; in words."""
+
+
+def _refuse_what_no_run_would_read(mailbox: Mailbox) -> None:
+    """Raise `_Trouble` for a mailbox that is switched off, and where signing in waits for a person: trying locks accounts."""
+    if mailbox.intent != Intent.ON or not mailbox.incoming:
+        text = _(
+            "%(mailbox)s is not switched on, so nothing is read of it. An administrator can switch it on, or its mail."
+        )
+        raise _Trouble(text % {"mailbox": mailbox.address})
+    issue = issue_of(Closed(timezone.now()).why(mailbox), server=str(mailbox.server), mailbox=mailbox.address)
+    if issue is not None:
+        text = _("%(mailbox)s was not read. %(sentence)s %(remedy)s")
+        raise _Trouble(text % {"mailbox": mailbox.address, "sentence": issue.sentence, "remedy": issue.remedy})
 
 
 def _read_again(mailbox: Mailbox, decisions: list[ItemDecision]) -> int:
+    _refuse_what_no_run_would_read(mailbox)
     clock = timezone.now
+    later = _("%(mailbox)s could not be read just now; nothing was lost. Try again in a minute.")
     try:
         _run, report = foreground.beside(
             mailbox,
@@ -316,7 +333,7 @@ def _read_again(mailbox: Mailbox, decisions: list[ItemDecision]) -> int:
             wait_s=_WAIT_S,
         )
     except AlreadyRunning as error:
-        raise _Trouble from error
+        raise _Trouble(later % {"mailbox": mailbox.address}) from error
     if report.error is not None:
-        raise _Trouble
+        raise _Trouble(later % {"mailbox": mailbox.address})
     return report.tracked

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mailboxes.issues import Issue, issue_of
@@ -18,6 +19,7 @@ from mailboxes.states import Intent
 from security.access import visible
 from security.models import User
 from security.secrets import SecretUnreadable
+from tracking.dryrun.closed import Closed
 from tracking.engine.faults import SecretLost
 from tracking.engine.folder_rules import places_of
 from tracking.models import Activity, CoveredFolder, Holder, TrackedFolder
@@ -166,7 +168,8 @@ def preview(
     by_pk = {each.pk: each for each in folders}
     wanted = [by_pk[pk] for pk in sorted(reach, key=lambda pk: pk != folder.pk)]
     tracked = _tracked_in(mailbox, wanted, choice.valid_from)
-    if mailbox.intent != Intent.ON or not mailbox.incoming or mailbox.server.stopped_at is not None:
+    if mailbox.intent != Intent.ON or not mailbox.incoming or Closed(timezone.now()).why(mailbox):
+        # What no run would ask now nobody asks for a preview: a sign-in that was refused locks accounts.
         return Preview(len(wanted), 0, tracked, asked=False)
     messages, issue = 0, None
     try:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mailboxes.claims import AlreadyRunning
-from mailboxes.models import Run
+from mailboxes.models import Mailbox, Run
 from mailboxes.report import RunReport
 from security.models import User
 from tests import scene as scenes
@@ -416,6 +416,38 @@ def test_what_was_refused_meanwhile_is_counted_and_read_again(
 
     monkeypatch.setattr(foreground, "beside", busy)
     assert "Try again in a minute" in post(client, f"{at}/evaluate/", stop=stop.pk)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"intent": "off"}, "is not switched on, so nothing is read of it"),
+        ({"intent": "paused"}, "is not switched on, so nothing is read of it"),
+        ({"incoming": False}, "is not switched on, so nothing is read of it"),
+        ({"state": "sign_in_failed", "issue_code": "sign_in_refused"}, "was not read. "),
+    ],
+)
+def test_what_no_run_would_read_is_not_read_again_by_a_press_either(
+    client: Client,
+    scene: scenes.Scene,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, Any],
+    said: str,
+) -> None:
+    stop = stopped()
+    ItemDecision.objects.create(
+        mailbox=scene.box, folder=scene.box.folders.order_by("pk")[0], item_id="stopped", outcome="refused",
+        reason="thread_stopped", facts={"stop": stop.pk}, decided_at=scene.now,
+    )  # fmt: skip
+    Mailbox.objects.filter(pk=scene.box.pk).update(**changed)
+    asked: list[str] = []
+    monkeypatch.setattr(
+        foreground, "beside", lambda mailbox, *_work, **_more: (Run(), asked.append(mailbox.address) or RunReport())
+    )
+    shown = post(client, f"/threads/{stop.thread_id}/evaluate/", stop=stop.pk)
+    assert scene.box.address in shown
+    assert said in shown
+    assert asked == []
 
 
 def test_events_name_no_blind_copy_to_those_who_may_not_know_it(client: Client, scene: scenes.Scene) -> None:  # noqa: F811

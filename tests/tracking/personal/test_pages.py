@@ -199,7 +199,10 @@ def test_a_record_is_found_by_its_name_and_what_was_typed_stays(signed_in, anna)
     assert "No record of that name" in none.content.decode()
 
 
-@pytest.mark.parametrize("off", [{"intent": Intent.PENDING}, {"incoming": False}])
+@pytest.mark.parametrize(
+    "off",
+    [{"intent": Intent.PENDING}, {"incoming": False}, {"state": "sign_in_failed", "issue_code": "sign_in_refused"}],
+)
 def test_a_mailbox_that_is_not_read_is_not_asked_for_a_count_either(office, signed_in, anna, off):
     Mailbox.objects.update(**off)
     answer = post(signed_in, "add_tracked_folder", anna, folder=folder(anna).pk, step="preview")
