@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from psycopg.errors import DeadlockDetected
@@ -35,6 +35,9 @@ from tracking.sync.plan import Action, Fail, Keep, Link, Refuse, Remove, Touch, 
 _DEADLOCK_ATTEMPTS = 3
 # The counts of a folder, by outcome.
 _COLUMNS = ("tracked", "refused", "quarantined", "discarded")
+# One statement: an update waits for whoever else has the row, and then looks again whether it is still unfinished. Written
+# out, since it begins every transaction.
+_KEEP_LEASE = "UPDATE mailboxes_run SET heartbeat_at = GREATEST(heartbeat_at, %s) WHERE id = %s AND finished_at IS NULL"
 _Row = TypeVar("_Row", ItemDecision, Holder)
 
 
@@ -125,10 +128,10 @@ def _item_id(action: Action) -> str:
 
 def keep_lease(run: Run, now: datetime) -> None:
     """Lock the run's row for this transaction, with a sign of life; raises `LeaseLost` when the lease is gone."""
-    held = Run.objects.filter(pk=run.pk, finished_at__isnull=True)
-    # One statement: an update waits for whoever else has the row, and then looks again whether it is still unfinished.
-    if not held.update(heartbeat_at=Greatest(F("heartbeat_at"), now)):
-        raise LeaseLost
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_LEASE, [now, run.pk])
+        if not cursor.rowcount:
+            raise LeaseLost
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from mailboxes.models import Folder, Mailbox
@@ -19,6 +19,10 @@ RETRY_FIRST = timedelta(hours=1)
 RETRY_LATER = timedelta(days=1)
 # Some servers announce items before they can be read: one that is gone is looked for once more.
 RETRY_GONE = timedelta(minutes=10)
+# Written out, as what is asked in every pass over a mailbox is.
+_ANY_DUE = """
+SELECT EXISTS (SELECT 1 FROM tracking_itemfailure WHERE mailbox_id = %s AND resolved_at IS NULL AND retry_at <= %s)
+"""
 
 
 def record(failures: Sequence[Fail], *, folder: Folder, now: datetime) -> None:
@@ -107,6 +111,14 @@ def follow_folders(mailbox: Mailbox, now: datetime) -> None:
             outcome=ItemDecision.Outcome.QUARANTINED,
         ).update(folder=None)
         Folder.objects.filter(pk__in={row.folder_id for row in ended}).update(quarantined=0)
+
+
+def any_due(mailbox: Mailbox, now: datetime) -> bool:
+    """Tell whether the time of any failure has come, in whatever folder: one short statement for every full pass."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY_DUE, [mailbox.pk, now])
+        (found,) = cursor.fetchone()
+        return bool(found)
 
 
 def take_due(mailbox: Mailbox, folders: Collection[Folder], *, limit: int, now: datetime) -> list[ItemFailure]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from mailboxes.models import Folder, Mailbox
@@ -25,16 +25,21 @@ from tracking.sync.facts import FolderRule, RecordRef
 
 # Folders that go within this time of each other went together: a mailbox was restored, or moved to another server.
 _TOGETHER: Final = timedelta(hours=1)
+_ANY: Final = """
+SELECT EXISTS (SELECT 1 FROM tracking_trackedfolder WHERE mailbox_id = %(mailbox)s AND removed_at IS NULL)
+OR EXISTS (SELECT 1 FROM tracking_coveredfolder c JOIN mailboxes_folder f ON f.id = c.folder_id
+    WHERE f.mailbox_id = %(mailbox)s)
+"""
 
 
 def settle(mailbox: Mailbox, folders: Sequence[Folder], followed: Collection[str], now: datetime) -> bool:
     """Bring what is followed into line with the rules; return whether anything changed. `folders`: all of the mailbox,
     as the server has them now; `followed`: the roles that are read whatever the rules say. The caller has the lease.
     """
+    if not _any(mailbox):
+        return False
     rules = {rule.folder_id: rule for rule in TrackedFolder.objects.filter(mailbox=mailbox, removed_at=None)}
     before = {row.folder_id: row for row in CoveredFolder.objects.filter(folder__mailbox=mailbox)}
-    if not rules and not before:
-        return False
     places = places_of(folders)
     if _take_up(rules, places):
         rules = {rule.folder_id: rule for rule in rules.values()}
@@ -44,6 +49,14 @@ def settle(mailbox: Mailbox, folders: Sequence[Folder], followed: Collection[str
     wanted = {folder_id: by_pk[rule_id] for folder_id, rule_id in covered.items()}
     with transaction.atomic():
         return _put_in_force(mailbox, {folder.pk: folder for folder in folders}, wanted, before, followed, now)
+
+
+def _any(mailbox: Mailbox) -> bool:
+    """Tell whether anything is in force, or was: most mailboxes have no rule, and every full pass asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY, {"mailbox": mailbox.pk})
+        (found,) = cursor.fetchone()
+        return bool(found)
 
 
 def places_of(folders: Sequence[Folder]) -> list[folder_rules.Place]:

@@ -26,8 +26,8 @@ from tracking.engine.faults import FilterBroken, OwnFilterBroken
 from tracking.engine.fetched import Fetched
 from tracking.engine.folder_rules import rule_in, settle
 from tracking.engine.lookups import known_items, known_messages, rules_of
-from tracking.linked import links
 from tracking.linked import session as linked
+from tracking.linked.standing import Standing
 from tracking.models import SyncFilter
 from tracking.outgoing import copies as outgoing_copies
 from tracking.outgoing import due as outgoing_due
@@ -112,7 +112,10 @@ class _Session:
         self.run, self.provider, self.clock, self.beat = run, provider, clock, beat
         self.mailbox: Mailbox = run.mailbox
         self.category = CategoryInRun(self.mailbox, provider, clock=clock, beat=beat)
+        self.standing = Standing(self.mailbox, clock=clock)
         self.report = RunReport()
+        # Counters as they are stored, of folders that are read: those at hand are what the server says.
+        self._stored_counters: dict[int, str] = {}
         started = clock()
         self.until = None if yield_after_s is None else started + timedelta(seconds=yield_after_s)
         last = self.mailbox.full_pass_at
@@ -228,6 +231,7 @@ class _Session:
                 continue
             now = counters[folder.provider_id]
             if self.report.full_pass or folder.more or now is None or now != folder.counters or folder.cursor is None:
+                self._stored_counters[folder.pk] = folder.counters
                 folder.counters = now or ""
                 changed.append(folder)
         return changed
@@ -304,7 +308,7 @@ class _Session:
         """Return the folders whose entries, or the records behind them, changed."""
         if self.report.full_pass or not in_step:
             return in_step
-        waiting = links.waiting_kinds(self.mailbox, self.clock())
+        waiting = self.standing.waiting_kinds
         return [
             folder
             for folder in in_step
@@ -320,13 +324,15 @@ class _Session:
         session = linked.Session(
             self.run, self.provider, HOMES[FolderRole(folder.role)], clock=self.clock, beat=self.beat,
             stored=lambda stored: count(self.report, stored), category=self.category,
+            standing=self.standing,
         )  # fmt: skip
         self.report.more = session.sync(
             folder, changed=changed, full=self.report.full_pass, pause=partial(self._gives_way, folder)
         )
         self.report.reached_server = True
         self.report.written[session.kind] += session.count.written
-        if not self.report.more:
+        noted = self._stored_counters.get(folder.pk, counters) == counters and not folder.issue_code
+        if not self.report.more and not noted:
             Folder.objects.filter(pk=folder.pk).update(counters=counters, issue_code="")
         if session.broken:
             self._fail_folder(folder, broken_filters(session.broken))
@@ -449,6 +455,8 @@ class _Session:
 
     def _retry_failures(self, followed: list[Folder]) -> None:
         """Try again what was set aside and is due, giving way after any of them; the attempt is counted before it is made."""
+        if not self.standing.failures_due:
+            return
         by_folder = {folder.pk: folder for folder in followed}
         for tried, failure in enumerate(take_due(self.mailbox, followed, limit=PAGE_ITEMS, now=self.clock())):
             if tried and self._gives_way():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from django.db import connection
@@ -16,7 +16,7 @@ from security import privileges
 from security.access import visible
 from security.models import User
 from tracking.engine.filter_queries import MODELS, Flow, flowing
-from tracking.models import FieldConflict, FieldDirection, ItemLink, SyncFilter
+from tracking.models import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.codec import decode_all, encode, encode_all
 from tracking.sync.directions import Addresses, Direction, directions
@@ -31,9 +31,16 @@ GRACE: Final = timedelta(minutes=10)
 
 def directions_of(mailbox: Mailbox, kind: EntryKind) -> dict[Field, Direction]:
     """Return the directions in force for a mailbox: those of its sync profile, else the defaults."""
-    rows = FieldDirection.objects.filter(sync_profile=mailbox.sync_profile_id, kind=kind)
-    chosen = {Field(row.field): Direction(row.direction) for row in rows}
-    return directions(kind, chosen, addresses=Addresses(mailbox.sync_profile.contact_addresses))
+    return all_directions_of(mailbox)[kind]
+
+
+def all_directions_of(mailbox: Mailbox) -> dict[EntryKind, dict[Field, Direction]]:
+    """Return the same of every kind, with one query."""
+    chosen: dict[EntryKind, dict[Field, Direction]] = {kind: {} for kind in EntryKind}
+    for row in FieldDirection.objects.filter(sync_profile=mailbox.sync_profile_id):
+        chosen[EntryKind(row.kind)][Field(row.field)] = Direction(row.direction)
+    addresses = Addresses(mailbox.sync_profile.contact_addresses)
+    return {kind: directions(kind, fields, addresses=addresses) for kind, fields in chosen.items()}
 
 
 def rules_digest(owner: User, chosen: Mapping[Field, Direction]) -> str:
@@ -49,10 +56,11 @@ def asker_of(mailbox: Mailbox, now: datetime) -> Asker:
     return Asker(mailbox.owner_id, now, localdate(now))
 
 
-def filters_of(mailbox: Mailbox, kind: EntryKind) -> list[SyncFilter]:
-    """Return the filters of a mailbox: those of its sync profile, and its owner's."""
+def filters_of(mailbox: Mailbox, kind: EntryKind | None = None) -> list[SyncFilter]:
+    """Return the filters of a mailbox, of one kind or of all: those of its sync profile, and its owner's."""
     everybodys = Q(sync_profile=mailbox.sync_profile_id, scope=SyncFilter.Scope.SYSTEM)
-    return list(SyncFilter.objects.filter(everybodys | Q(mailbox=mailbox), kind=kind))
+    found = SyncFilter.objects.filter(everybodys | Q(mailbox=mailbox))
+    return list(found if kind is None else found.filter(kind=kind))
 
 
 def flowing_records(mailbox: Mailbox, kind: EntryKind, now: datetime) -> Flow:
@@ -148,28 +156,64 @@ def revive(link: ItemLink) -> None:
 
 
 _WAITING = """
-SELECT s.kind FROM tracking_linkstate s WHERE s.mailbox_id = %(mailbox)s AND (
+SELECT s.kind,
     s.records_seen_at IS NULL
     OR s.kind = 'appointment' AND EXISTS (
         SELECT 1 FROM tracking_appointment r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
     OR s.kind = 'contact' AND EXISTS (
         SELECT 1 FROM tracking_contact r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
     OR s.kind = 'task' AND EXISTS (
-        SELECT 1 FROM tracking_task r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second')
-    OR EXISTS (
-        SELECT 1 FROM tracking_itemlink l
-        WHERE l.mailbox_id = s.mailbox_id AND l.kind = s.kind AND l.unlinked_at IS NULL
-        AND (l.item_id = '' OR l.gone_at <= %(gone)s AND s.braked_at IS NULL)))
+        SELECT 1 FROM tracking_task r WHERE r.modified_at >= s.records_seen_at - %(overlap)s * interval '1 second'),
+    COALESCE(l.unfinished, false), COALESCE(l.gone, false), s.braked_at IS NOT NULL
+FROM tracking_linkstate s LEFT JOIN LATERAL (
+    SELECT bool_or(l.item_id = '') AS unfinished, bool_or(l.gone_at <= %(gone)s) AS gone
+    FROM tracking_itemlink l
+    WHERE l.mailbox_id = s.mailbox_id AND l.kind = s.kind AND l.unlinked_at IS NULL
+    AND (l.item_id = '' OR l.gone_at IS NOT NULL)) l ON true
+WHERE s.mailbox_id = %(mailbox)s
 """
 
 
-def waiting_kinds(mailbox: Mailbox, now: datetime) -> set[EntryKind]:
-    """Return the kinds of which records changed, or links wait, since the mailbox was last looked at: one statement,
-    for it is asked in every run in which nothing happened.
+_SEEN = """
+UPDATE tracking_linkstate s SET records_seen_at = %s, rules = %s
+FROM mailboxes_run r
+WHERE s.id = %s AND r.id = %s AND r.mailbox_id = s.mailbox_id AND r.finished_at IS NULL
+"""
+
+
+class Waiting(NamedTuple):
+    """What waits of one kind in a mailbox: records that changed, links without an entry, links whose entry left; and
+    whether the brake holds, which keeps the last of these from being looked at by every run.
+    """
+
+    records: bool
+    unfinished: bool
+    gone: bool
+    braked: bool
+
+    @property
+    def anything(self) -> bool:
+        """Tell whether there is something to do."""
+        return self.records or self.unfinished or (self.gone and not self.braked)
+
+
+def waiting(mailbox: Mailbox, now: datetime) -> dict[EntryKind, Waiting]:
+    """Return what waits since the mailbox was last looked at, of each kind that ever was: one statement, for it is asked
+    in every run in which nothing happened.
     """
     with connection.cursor() as cursor:
         cursor.execute(_WAITING, {"mailbox": mailbox.pk, "overlap": OVERLAP.total_seconds(), "gone": now - GRACE})
-        return {EntryKind(kind) for (kind,) in cursor.fetchall()}
+        return {EntryKind(kind): Waiting(*rest) for kind, *rest in cursor.fetchall()}
+
+
+def note_seen(state: LinkState, rules: str, *, run: Run, began: datetime) -> bool:
+    """Note that a kind was looked at to its end: one statement, which every look ends with.
+
+    Return whether the run still had its lease; without it nothing is noted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN, [began, rules, state.pk, run.pk])
+        return bool(cursor.rowcount)
 
 
 def start_anew(link: ItemLink) -> None:

@@ -22,12 +22,13 @@ from tracking.engine.apply import LeaseLost, Page, Stored, keep_lease, leased, s
 from tracking.engine.category import CategoryInRun
 from tracking.engine.cursors import nothing_new, read_changes
 from tracking.engine.failures import GONE, count_attempt, take_due
-from tracking.engine.filter_queries import MODELS, Flow
+from tracking.engine.filter_queries import MODELS, Flow, flowing
 from tracking.engine.lookups import known_items
 from tracking.linked import exceptions, links, meetings
 from tracking.linked.compare import AT_ONCE, Clock, Count, Marking, Pairs, not_ours
 from tracking.linked.records import is_past, take, takeable
 from tracking.linked.removals import Removals
+from tracking.linked.standing import Standing
 from tracking.models import Appointment, ItemDecision, ItemLink, LinkState, SyncFilter
 from tracking.models.record import Owned
 from tracking.sync.facts import KnownItem, Outcome, Reason
@@ -68,17 +69,19 @@ class Session:
         beat: Callable[[], None],
         stored: Callable[[Stored], None],
         category: Marking | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.run, self.provider, self.kind, self.clock, self.beat = run, provider, kind, clock, beat
         self.mailbox: Mailbox = run.mailbox
         self.category = category or CategoryInRun(self.mailbox, provider, clock=clock, beat=beat)
         self.owner = self.mailbox.owner
+        self.standing = standing or Standing(self.mailbox, clock=clock)
         self.count = Count()
         self._stored = stored
         # Filters that could not be asked, once records were looked at.
         self.broken: tuple[SyncFilter, ...] = ()
         self.pairs = Pairs(
-            run, provider, kind, self.owner, links.directions_of(self.mailbox, kind), clock, beat, self.count,
+            run, provider, kind, self.owner, self.standing.directions(kind), clock, beat, self.count,
             self.category, call_off=lambda link: self.removals.add(link, Event.OCCURRENCES_CALLED_OFF),
         )  # fmt: skip
         self._revived: set[str] = set()
@@ -124,6 +127,8 @@ class Session:
 
     def retry(self, folder: Folder) -> None:
         """Try again what failed and is due. The attempt is counted before it is made."""
+        if not self.standing.failures_due:
+            return
         due = take_due(self.mailbox, [folder], limit=PAGE_ITEMS, now=self.clock())
         if due:
             with leased(self.run, self.clock()):
@@ -367,8 +372,8 @@ class Session:
             return True
         self._end_gone(state, everything=everything)
         self.removals.carry_out(state, everything=everything)
-        with leased(self.run, self.clock()):
-            LinkState.objects.filter(pk=state.pk).update(records_seen_at=began, rules=rules)
+        if not links.note_seen(state, rules, run=self.run, began=began):
+            raise LeaseLost
         return False
 
     def _state(self) -> LinkState:
@@ -380,6 +385,8 @@ class Session:
 
     def _unfinished(self, folder: Folder) -> None:
         """Make the entries of links whose making was cut short."""
+        if not self.standing.unfinished(self.kind):
+            return
         waiting = list(ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, item_id="", unlinked_at=None))
         records = links.records_by_id(self.kind, (link.record_id for link in waiting), self.owner)
         for link in waiting:
@@ -391,7 +398,8 @@ class Session:
     def _changed_records(
         self, folder: Folder, since: datetime | None, now: datetime, pause: Callable[[], bool]
     ) -> bool:
-        flow = links.flowing_records(self.mailbox, self.kind, now)
+        asker = links.asker_of(self.mailbox, now)
+        flow = flowing(self.kind, self.standing.filters(self.kind), self.owner, asker)
         self.broken = flow.broken
         if since is None:
             active = ItemLink.objects.filter(mailbox=self.mailbox, kind=self.kind, unlinked_at=None)
@@ -491,6 +499,8 @@ class Session:
 
     def _end_gone(self, state: LinkState, *, everything: bool) -> None:
         """Deal with entries that left their folder a while ago and have not turned up again."""
+        if not self.standing.gone(self.kind):
+            return
         gone = ItemLink.objects.filter(
             mailbox=self.mailbox, kind=self.kind, unlinked_at=None, gone_at__lte=self.clock() - links.GRACE
         )
