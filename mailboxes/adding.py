@@ -18,6 +18,12 @@ class CannotAdd(Exception):
     """A mailbox could not be added; the message says why and what to do."""
 
 
+def default_profile() -> SyncProfile:
+    """Return the sync profile that new mailboxes follow; where nobody has said which, the first one of an installation."""
+    chosen = SyncProfile.objects.filter(is_default=True).first()
+    return chosen or SyncProfile.objects.get_or_create(name=DEFAULT_PROFILE)[0]
+
+
 def add_mailbox(
     address: str, *, server: ServerProfile, owner: User, track: Track | None, enable: bool, by: str, now: datetime
 ) -> Mailbox:
@@ -26,7 +32,7 @@ def add_mailbox(
         validate_email(address)
     except ValidationError as error:
         raise CannotAdd(f"'{address}' is not an e-mail address.") from error
-    profile, _made = SyncProfile.objects.get_or_create(name=DEFAULT_PROFILE)
+    profile = default_profile()
     try:
         with transaction.atomic():
             mailbox = Mailbox.objects.create(

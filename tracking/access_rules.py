@@ -47,6 +47,7 @@ from tracking.models import (
     Participant,
     PolicyChange,
     PolicyDraft,
+    ProfileEvent,
     Reconciliation,
     Task,
     Thread,
@@ -209,6 +210,14 @@ def _policy_changes(user: User) -> QuerySet[PolicyChange]:
     return PolicyChange.objects.filter(seen | Q(mailbox=None) if every else seen)
 
 
+def _profile_events(user: User) -> QuerySet[ProfileEvent]:
+    """Return what was done with sync profiles as a whole, for managers and auditors; of a mailbox for those who see it."""
+    if not (user.has_perm(privileges.MANAGE_POLICY) or user.has_perm(privileges.READ_DIAGNOSTICS)):
+        return ProfileEvent.objects.none()
+    seen = Q(mailbox__in=visible(user, Mailbox).order_by().values("pk"))
+    return ProfileEvent.objects.filter(seen | Q(mailbox=None))
+
+
 register(Activity, _activities)
 register(Thread, _threads)
 register(Participant, _participants)
@@ -242,3 +251,4 @@ register(TrackingEvent, _events)
 register(PolicyDraft, _drafts)
 register(DryRun, _dry_runs)
 register(PolicyChange, _policy_changes)
+register(ProfileEvent, _profile_events)

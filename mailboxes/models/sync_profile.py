@@ -13,6 +13,8 @@ class SyncProfile(models.Model):
     """
 
     name = models.CharField(_("name"), max_length=100, unique=True)
+    # What a mailbox follows that is added; not part of what the profile says.
+    is_default = models.BooleanField(_("for new mailboxes"), default=False)
     track = models.CharField(_("track"), max_length=10, choices=Track, default=Track.REPLIES)
     # Nobody chooses for a mailbox what its profile locks.
     track_locked = models.BooleanField(_("mailboxes may not choose another option"), default=False)
@@ -63,7 +65,10 @@ class SyncProfile(models.Model):
                 name="interval_bounds_in_order",
                 condition=models.Q(min_seconds__lte=models.F("normal_seconds"))
                 & models.Q(normal_seconds__lte=models.F("max_seconds")),
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["is_default"], name="one_default_profile", condition=models.Q(is_default=True)
+            ),
         ]
 
     def __str__(self) -> str:

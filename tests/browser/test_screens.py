@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
+from mailboxes.models import SyncProfile
 from tests.browser.conftest import violations
 from tests.scene import Scene
 from tracking.models import (
@@ -58,6 +59,9 @@ def addresses(scene: Scene) -> dict[str, str]:
         "draft-filter": f"/drafts/{PolicyDraft.objects.get(mailbox=None).pk}/filters/new/?scope=system&kind=contact",
         "dry-run": f"/dry-runs/{DryRun.objects.get().pk}/",
         "policy-change": f"/policy-changes/{PolicyChange.objects.get().pk}/",
+        "new-profile": "/sync-profiles/new/",
+        "assign-mailboxes": f"/sync-profiles/{SyncProfile.objects.exclude(pk=scene.box.sync_profile_id).get().pk}/mailboxes/",
+        "delete-profile": f"/sync-profiles/{SyncProfile.objects.exclude(pk=scene.box.sync_profile_id).get().pk}/delete/",
         "templates": f"/sync-profiles/{scene.box.sync_profile_id}/templates/",
         "threads": "/threads/",
         "thread": f"/threads/{scene.thread.pk}/",

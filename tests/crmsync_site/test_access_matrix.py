@@ -157,6 +157,12 @@ MATRIX = [
     Page("sync_profile", "anna bruno dora fina", (PROFILE,)),
     Page("begin_draft", "fina", (PROFILE,), answer=302, else_=0, method="post", sees="anna bruno dora"),
     Page("apply_templates", "fina", (PROFILE,), else_=0, sees="anna bruno dora"),
+    Page("new_profile", "fina", else_=403),
+    Page("rename_profile", "fina", (PROFILE,), else_=0, sees="anna bruno dora"),
+    Page("default_profile", "fina", (PROFILE,), answer=302, else_=0, method="post", sees="anna bruno dora"),
+    Page("assign_mailboxes", "fina", (PROFILE,), else_=0, sees="anna bruno dora"),
+    Page("try_profile", "fina", (PROFILE, PROFILE), answer=302, else_=0, method="post", sees="anna bruno dora"),
+    Page("delete_profile", "fina", (PROFILE,), else_=0, sees="anna bruno dora"),
     # A draft of a sync profile is for those who manage them, one of own filters for their owner.
     Page("draft", "fina", (POLICY,)),
     Page("draft", "anna", (OWN_POLICY,)),
@@ -185,7 +191,10 @@ MATRIX = [
 # Without signing in: sign-in itself, the choice of theme and language, and how the installation is.
 OPEN = {"sign_in", "set_theme", "set_language", "health"}
 # A form that is shown and sent at the same address.
-BOTH = {"sync_now", "sign_in", "apply_templates", "draft", "draft_directions", "draft_filter"}
+BOTH = {
+    "sync_now", "sign_in", "apply_templates", "draft", "draft_directions", "draft_filter", "new_profile", "rename_profile",
+    "assign_mailboxes", "delete_profile",
+}  # fmt: skip
 # Pages of others, tested with what they belong to.
 ELSEWHERE = {"health"}
 

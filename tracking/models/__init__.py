@@ -15,6 +15,7 @@ from tracking.models.outgoing import OutgoingFile, OutgoingMail
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
 from tracking.models.reconciliation import Reconciliation
+from tracking.models.profile_event import ProfileEvent
 from tracking.models.record import Account, Case, Lead, Opportunity
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Participant",
     "PolicyChange",
     "PolicyDraft",
+    "ProfileEvent",
     "Reconciliation",
     "SyncFilter",
     "Task",

@@ -20,7 +20,7 @@ _State = OutgoingMail.State
 
 def is_time(mail: OutgoingMail) -> bool:
     """Tell whether the mail has had all the attempts that it gets by itself (`CRMSYNC_SEND_ATTEMPTS`)."""
-    return mail.attempts >= settings.SEND_ATTEMPTS
+    return bool(mail.attempts >= settings.SEND_ATTEMPTS)
 
 
 def state_of(mail: OutgoingMail) -> str:

@@ -26,8 +26,11 @@ from tracking.sync.filters import FilterWrong, read
 Document = dict[str, Any]
 Subject = SyncProfile | Mailbox
 
-# Everything a sync profile says but its name: a column added later is part of policy without further ado.
-SETTINGS: Final = tuple(field.name for field in SyncProfile._meta.concrete_fields if field.name not in ("id", "name"))
+# Everything a sync profile says; its name and whether new mailboxes follow it are said of it. A column that is added later is
+# part of policy without further ado.
+SETTINGS: Final = tuple(
+    field.name for field in SyncProfile._meta.concrete_fields if field.name not in ("id", "name", "is_default")
+)
 # How often, not what: nothing that is tried depends on them.
 SCHEDULE: Final = frozenset({"min_seconds", "normal_seconds", "max_seconds"})
 # What says how appointments, contacts and tasks flow: no message is decided on otherwise because of it.

@@ -16,7 +16,7 @@ from security.models import User
 from tracking.engine.filter_queries import COLUMNS, MODELS, as_q
 from tracking.linked import links
 from tracking.linked.words import field_name
-from tracking.models import DryRun, PolicyChange, PolicyDraft, SyncFilter
+from tracking.models import DryRun, PolicyChange, PolicyDraft, ProfileEvent, SyncFilter
 from tracking.models.link import LinkedKind
 from tracking.models.record import Owned
 from tracking.policy import words
@@ -291,6 +291,11 @@ def drafts(person: User, subject: Subject) -> QuerySet[PolicyDraft]:
 def changes(person: User, subject: Subject) -> QuerySet[PolicyChange]:
     """Return the last publications about something that the person may see."""
     return visible(person, PolicyChange).filter(**_about(subject))[:CHANGES_SHOWN]
+
+
+def events(person: User) -> QuerySet[ProfileEvent]:
+    """Return what was done with sync profiles as a whole that the person may see, latest first."""
+    return visible(person, ProfileEvent).select_related("mailbox", "sync_profile").defer("document", "mailbox__secret")
 
 
 def _about(subject: Subject) -> dict[str, Subject]:

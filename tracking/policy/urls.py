@@ -3,11 +3,17 @@
 from django.urls import path
 
 from tracking.dryrun import views as views_dryrun
-from tracking.policy import views_filters, views_policy
+from tracking.policy import views_filters, views_policy, views_profiles
 
 urlpatterns = [
     path("sync-profiles/", views_policy.sync_profiles, name="sync_profiles"),
+    path("sync-profiles/new/", views_profiles.new_profile, name="new_profile"),
     path("sync-profiles/<int:pk>/", views_policy.sync_profile, name="sync_profile"),
+    path("sync-profiles/<int:pk>/name/", views_profiles.rename_profile, name="rename_profile"),
+    path("sync-profiles/<int:pk>/default/", views_profiles.default_profile, name="default_profile"),
+    path("sync-profiles/<int:pk>/mailboxes/", views_profiles.assign_mailboxes, name="assign_mailboxes"),
+    path("sync-profiles/<int:pk>/mailboxes/<int:source>/try/", views_profiles.try_profile, name="try_profile"),
+    path("sync-profiles/<int:pk>/delete/", views_profiles.delete_profile, name="delete_profile"),
     path("sync-profiles/<int:pk>/drafts/", views_policy.begin_draft, name="begin_draft"),
     path("sync-profiles/<int:pk>/templates/", views_policy.apply_templates, name="apply_templates"),
     path("drafts/<int:pk>/", views_policy.draft, name="draft"),

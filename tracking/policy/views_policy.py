@@ -74,6 +74,7 @@ def sync_profiles(request: HttpRequest) -> HttpResponse:
     context = {
         "profiles": policy_pages.profiles(person).order_by("name"),
         "may_manage": person.has_perm(privileges.MANAGE_POLICY),
+        "events": policy_pages.events(person)[: policy_pages.CHANGES_SHOWN],
     }
     return render(request, "tracking/policy/sync_profiles.html", context)
 
@@ -96,6 +97,7 @@ def sync_profile(request: HttpRequest, pk: int) -> HttpResponse:
         "box_count": boxes.count(),
         "drafts": policy_pages.drafts(person, profile),
         "changes": policy_pages.changes(person, profile),
+        "events": policy_pages.events(person).filter(sync_profile=profile)[: policy_pages.CHANGES_SHOWN],
         "may_manage": person.has_perm(privileges.MANAGE_POLICY),
     }
     return render(request, "tracking/policy/sync_profile.html", context)

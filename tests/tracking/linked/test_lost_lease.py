@@ -154,7 +154,7 @@ SCENES: list[Callable[[Desk], object]] = [
 
 
 def written() -> dict[str, list[dict[str, Any]]]:
-    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in WATCHED}
+    return {model.__name__: [dict(row) for row in model._default_manager.order_by("pk").values()] for model in WATCHED}
 
 
 @contextmanager
