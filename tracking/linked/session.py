@@ -492,6 +492,9 @@ class Session:
         except WriteRefused as error:
             self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
             self.removals.end(link, error.code)
+        except ItemUnreadable as error:
+            # It was made before a crash and cannot be read now: it is looked for again, and holds up no other.
+            self.count.refused[error.code] = self.count.refused.get(error.code, 0) + 1
         else:
             self.count.linked += 1
 

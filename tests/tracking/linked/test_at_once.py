@@ -7,12 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailboxes.provider.entries import EntryKind, Field
+from mailboxes.provider.errors import ItemUnreadable, Unavailable
 from security.models import User
 from tracking import channels
 from tracking.channels import Channel
 from tracking.linked import channel, settle
 from tracking.linked.session import PUSHED_AT_ONCE
-from tracking.models import Activity, FieldConflict, LinkState
+from tracking.models import Activity, FieldConflict, ItemLink, LinkState
 
 pytestmark = pytest.mark.django_db
 TASK = EntryKind.TASK
@@ -146,3 +147,16 @@ def test_what_others_change_that_does_not_concern_a_mailbox_is_not_gone_through_
     statements(1)
     assert statements(PUSHED_AT_ONCE * 5) == statements(1)
     assert len(desk.there()) == 1
+
+
+def test_an_entry_that_cannot_be_read_after_a_crash_keeps_no_other_from_being_made(at):
+    desk = at(TASK)
+    desk.record(subject="First")
+    desk.server.lose("create_entry", Unavailable())
+    with pytest.raises(Unavailable):
+        desk.sync()
+    (item,) = desk.server.item_ids(desk.mailbox.address, "tasks")
+    desk.server.fail_item(item, ItemUnreadable())
+    desk.record(subject="Second")
+    desk.sync()
+    assert len(desk.server.item_ids(desk.mailbox.address, "tasks")) == 2
