@@ -46,12 +46,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if CHROMIUM is None:
         terminalreporter.write_line("NO CHROMIUM: the browser tests did NOT run.", red=True, bold=True)
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    steps = [
-        number for report in reports if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties if name == "schedules" for number in value
-    ]  # fmt: skip
-    if steps:
-        terminalreporter.write_line(f"State machine: {len(steps)} schedules, median of {median(steps):.0f} steps.")
+    for said, how in (("schedules", "in process"), ("schedules over EWS", "with real workers over EWS")):
+        steps = [
+            number for report in reports if getattr(report, "when", "") == "call"
+            for name, value in report.user_properties if name == said for number in value
+        ]  # fmt: skip
+        if steps:
+            terminalreporter.write_line(
+                f"State machine {how}: {len(steps)} schedules, median of {median(steps):.0f} steps."
+            )
 
 
 @pytest.hookimpl(trylast=True)
