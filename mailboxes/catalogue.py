@@ -516,6 +516,12 @@ _row(
     _("Restore the folder from the backup and send again, or correct the message and add the file anew."),
 )
 _row(
+    "attachment_too_large", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.NEVER,
+    _("A file of an appointment is too large for the mail server; it stays in the CRM."),
+    _("The server takes an appointment up to a certain size, with everything that is attached to it."),
+    _("Remove the file, or others beside it: then it is tried again. Or have the server's limit raised."),
+)
+_row(
     "attachment_unreadable", Kind.ITEM, Scope.ITEM, Who.OWNER, Retry.NEVER,
     _("An attachment could not be read; the message is kept without its bytes."),
     _("It is damaged, or an attached item that has no mail form (a contact, a task)."),

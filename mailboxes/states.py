@@ -87,6 +87,15 @@ class Addresses(TextChoices):
     ALL = "all", _("all three")
 
 
+class Attachments(TextChoices):
+    """Whether attachments of appointments are kept in step, and which way; the values are those of a direction."""
+
+    NONE = "none", _("stay where they are")
+    BOTH = "both", _("flow both ways")
+    TO_CRM = "to_crm", _("flow from Exchange to the CRM")
+    TO_EXCHANGE = "to_exchange", _("flow from the CRM to Exchange")
+
+
 class Auth(TextChoices):
     """How crmsync signs in to a mail server."""
 

@@ -25,6 +25,7 @@ from tracking.models import (
     AddressChoice,
     AddressMatch,
     Appointment,
+    AppointmentFile,
     Attachment,
     Attendance,
     Backfill,
@@ -34,6 +35,7 @@ from tracking.models import (
     DryRun,
     EmailBody,
     FieldConflict,
+    FilesInStep,
     Holder,
     IgnoredDomain,
     ItemDecision,
@@ -133,6 +135,10 @@ def _outgoing(user: User) -> QuerySet[OutgoingMail]:
     written = OutgoingMail.objects.filter(author=user).order_by().values("pk")
     held = OutgoingMail.objects.filter(~drafts, mailbox__owner=user).order_by().values("pk")
     return OutgoingMail.objects.filter(pk__in=written.union(held))
+
+
+def _files_in_step(user: User) -> QuerySet[FilesInStep]:
+    return FilesInStep.objects.filter(link__in=visible(user, ItemLink).order_by().values("pk"))
 
 
 def _conflicts(user: User) -> QuerySet[FieldConflict]:
@@ -237,9 +243,10 @@ for _of in (
     register(_of, _of_mailbox(_of))
 for _kind in (Account, Contact, Lead, Opportunity, Case, Appointment, Task):
     register(_kind, _records(_kind))
-for _part in (Attendance, OccurrenceChange):
+for _part in (AppointmentFile, Attendance, OccurrenceChange):
     register(_part, _of_appointment(_part))
 register(FieldConflict, _conflicts)
+register(FilesInStep, _files_in_step)
 register(OutgoingMail, _outgoing)
 register(UnknownSender, _unknown_senders)
 register(Backfill, _of_mailbox(Backfill))

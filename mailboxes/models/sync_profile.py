@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.states import Addresses, Track, Unknown
+from mailboxes.states import Addresses, Attachments, Track, Unknown
 
 
 class SyncProfile(models.Model):
@@ -51,6 +51,10 @@ class SyncProfile(models.Model):
     )
     contact_addresses = models.CharField(
         _("postal addresses of contacts"), max_length=10, choices=Addresses, default=Addresses.BUSINESS
+    )
+    # Off until somebody wants it: files may hold more than an appointment says (docs/privacy.md).
+    appointment_attachments = models.CharField(
+        _("attachments of appointments"), max_length=12, choices=Attachments, default=Attachments.NONE
     )
     min_seconds = models.PositiveIntegerField(_("shortest interval"), default=120, validators=[MinValueValidator(30)])
     normal_seconds = models.PositiveIntegerField(_("usual interval"), default=300)

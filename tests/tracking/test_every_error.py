@@ -49,6 +49,7 @@ from tracking.linked import channel
 from tracking.models import (
     Activity,
     Appointment,
+    AppointmentFile,
     ItemDecision,
     ItemFailure,
     OutgoingFile,
@@ -570,6 +571,22 @@ def linked(code: str) -> Callable[[Stage], str]:
         sandbox = stage.sandbox()
         assert stage.box is not None
         channel.switch(stage.box, on=True, by="fina", now=timezone.now())
+        if code == "attachment_too_large":
+            sandbox.store.largest_item = 1_000
+            SyncProfile.objects.update(appointment_attachments="to_exchange")
+            film, starts = b"x" * 1_001, timezone.now() + timedelta(days=1)
+            made = Appointment.objects.create(
+                owner=stage.box.owner,
+                subject="Premiere",
+                starts_at=starts,
+                ends_at=starts + timedelta(hours=1),
+                zone="UTC",
+            )
+            AppointmentFile.objects.create(
+                appointment=made, name="film.mp4", size=len(film), sha256=blobs.put(film), added_at=timezone.now()
+            )
+            stage.sync()
+            return stage.page("in-step/")
         if code == "series_unsupported":
             starts = timezone.now() + timedelta(days=1)
             Appointment.objects.create(
@@ -634,7 +651,7 @@ FAULTS: dict[str, Callable[[Stage], str]] = {
     "lease_lost": taken_over,
     "late_start": no_worker,
     "canary_late": silent_canary,
-    **{code: linked(code) for code in ("series_unsupported", "item_conflict")},
+    **{code: linked(code) for code in ("series_unsupported", "item_conflict", "attachment_too_large")},
     "items_missing": overlooked,
     "queue_gone": no_queue,
 }

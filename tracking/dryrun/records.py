@@ -3,7 +3,7 @@
 The same questions as `tracking.linked.session` asks: what flows, what is linked, what may come back.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from mailboxes.models import Mailbox, Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Marks
 from mailboxes.provider.errors import ItemUnreadable
-from mailboxes.provider.writing import WholeProvider
+from mailboxes.provider.writing import Attached, WholeProvider
 from security.access import visible
 from tracking.dryrun.outcomes import Fate, Item, Moves, of_pair
 from tracking.dryrun.policies import Policy
@@ -20,6 +20,7 @@ from tracking.engine.category import names_of, row_of
 from tracking.engine.filter_queries import MODELS, Flow, flowing
 from tracking.linked import links
 from tracking.linked.compare import AT_ONCE, Count, Pairs, not_shared
+from tracking.linked.files import FILES
 from tracking.linked.records import is_past
 from tracking.linked.session import MAY_RETURN, TOOK_ENTRY_ALONG
 from tracking.models import ItemLink
@@ -72,7 +73,16 @@ def _of_link(link: ItemLink, modified_at: datetime, flow: Flow, *, flows: bool) 
 
 def turned_kinds(before: Policy, after: Policy) -> list[EntryKind]:
     """Return the kinds of which a field flows otherwise: of their pairs both sides must be read."""
-    return [kind for kind in EntryKind if before.directions[kind] != after.directions[kind]]
+    return [
+        kind
+        for kind in EntryKind
+        if before.directions[kind] != after.directions[kind] or _files_turned(before, after, kind)
+    ]
+
+
+def _files_turned(before: Policy, after: Policy, kind: EntryKind) -> bool:
+    ways = {each.mailbox.sync_profile.appointment_attachments for each in (before, after)}
+    return kind is EntryKind.APPOINTMENT and len(ways) > 1
 
 
 def pairs(mailboxes: QuerySet[Mailbox], kinds: Collection[EntryKind]) -> QuerySet[ItemLink]:
@@ -95,13 +105,17 @@ def moves(
     owner = before.mailbox.owner
     names = names_of(row_of(before.mailbox))
     compared = {policy: _pairs(each, kind, provider, beat) for policy, each in ((0, before), (1, after))}
+    files = _files_turned(before, after, kind)
     found: list[Item] = []
     for start in range(0, len(linked), AT_ONCE):
         part = linked[start : start + AT_ONCE]
         records = links.records_by_id(kind, (link.record_id for link in part), owner)
-        for link, entry in _read([link for link in part if link.record_id in records], provider, beat, names):
+        read = _read([link for link in part if link.record_id in records], provider, beat, names)
+        hung = _hung(compared.values(), [(records[link.record_id], entry) for link, entry in read]) if files else {}
+        for link, entry in read:
             record = records[link.record_id]
-            old, new = (_moves(compared[which], link, record, entry) for which in (0, 1))
+            listed = hung.get(link.item_id)
+            old, new = (_moves(compared[which], link, record, entry, listed) for which in (0, 1))
             found += of_pair(before.mailbox.pk, kind.value, record.pk, old, new)
     return found
 
@@ -136,9 +150,19 @@ def _no_clock() -> datetime:
     raise AssertionError("a dry run stores nothing, so it needs no time")
 
 
-def _moves(compared: Pairs, link: ItemLink, record: Owned, entry: Entry) -> Moves:
+def _hung(compared: Iterable[Pairs], read: Sequence[tuple[Owned, Entry]]) -> dict[str, Attached | ItemUnreadable]:
+    """Return what hangs on the entries, if files flow by either policy."""
+    return next((each.files.lists(read) for each in compared if each.files.flow), {})
+
+
+def _moves(
+    compared: Pairs, link: ItemLink, record: Owned, entry: Entry, listed: Attached | ItemUnreadable | None
+) -> Moves:
     merged = compared.merged(link, record, entry)
-    return Moves(frozenset(merged.to_exchange) - TOLD, frozenset(merged.to_crm))
+    files = compared.files.rehearse(link, record, listed)
+    out = frozenset({FILES} if files.to_exchange or files.off_exchange else ())
+    back = frozenset({FILES} if files.to_crm or files.off_crm else ())
+    return Moves(frozenset(merged.to_exchange) - TOLD | out, frozenset(merged.to_crm) | back)
 
 
 def kept(fates_after: Mapping[int, Fate], linked: Sequence[ItemLink]) -> list[ItemLink]:

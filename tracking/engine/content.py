@@ -136,18 +136,21 @@ def _put(data: bytes) -> str:
     try:
         return blobs.put(data)
     except OSError as error:
-        raise _disk_full(error) from error
+        raise disk_full(error) from error
 
 
 def _settle(fetched: Mapping[str, Fetched]) -> None:
     try:
         blobs.settle(each.sha256 for item in fetched.values() for each in item.attachments if each.sha256)
     except OSError as error:
-        raise _disk_full(error) from error
+        raise disk_full(error) from error
 
 
-def _disk_full(error: OSError) -> Unavailable:
-    """Our own disk, not the mail server; the page is read again once there is room."""
+def disk_full(error: OSError) -> Unavailable:
+    """Return what a failed write to the blob store is to a run: our own disk's fault, not the mail server's.
+
+    What was to be kept is read again once there is room.
+    """
     return Unavailable(str(error), code="disk_full", scope=Scope.MAILBOX)
 
 

@@ -14,18 +14,19 @@ from django.db import transaction
 from mailboxes.models import Run
 from mailboxes.provider.entries import TOLD, Entry, EntryKind, Field, Marks, Value, canonical
 from mailboxes.provider.errors import ChangedMeanwhile, ItemUnreadable, ProviderError, WriteRefused
-from mailboxes.provider.writing import WholeProvider
+from mailboxes.provider.writing import Attached, WholeProvider
 from security.models import User
 from tracking.engine.apply import keep_lease, leased
 from tracking.linked import exceptions, links, meetings
 from tracking.linked.exceptions import WHOLE, Occurrences, Plan, Rules
+from tracking.linked.files import Files, Look
 from tracking.linked.records import rights_of, take, takeable, values_of
 from tracking.models import Appointment, ItemLink, Task
 from tracking.models.category import TRACKED_NAME
 from tracking.models.record import Owned
 from tracking.sync.directions import Direction
-from tracking.sync.facts import Reason
 from tracking.sync.exceptions import Own
+from tracking.sync.facts import Reason
 from tracking.sync.marking import Names
 from tracking.sync.merge import Merge, Rights, Side, Version, Withheld, merge
 
@@ -118,16 +119,25 @@ class Pairs:
     # Told of links of which occurrences are to be taken out of the mailbox's series.
     call_off: Callable[[ItemLink], None] = lambda _link: None
 
+    @property
+    def files(self) -> Files:
+        """Return what keeps the files of appointments in step."""
+        return Files(self.run, self.provider, self.kind, self.clock, self.beat)
+
     def compare(self, pairs: Sequence[tuple[ItemLink, Owned]]) -> dict[str, ItemUnreadable]:
         """Bring pairs whose entry exists into step; return what could not be read, by item id."""
         unread: dict[str, ItemUnreadable] = {}
         for start in range(0, len(pairs), AT_ONCE):
             part = self._still_shared(pairs[start : start + AT_ONCE], unread)
-            for (link, record), entry in zip(part, self.read([link.item_id for link, _record in part]), strict=True):
-                if isinstance(entry, ItemUnreadable):
-                    unread[link.item_id] = entry
-                else:
-                    self._settle(link, record, entry)
+            entries = self.read([link.item_id for link, _record in part])
+            hung = self.files.lists([(pair[1], entry) for pair, entry in zip(part, entries, strict=True)])
+            for (link, record), entry in zip(part, entries, strict=True):
+                try:
+                    if isinstance(entry, ItemUnreadable):
+                        raise entry
+                    self._settle(link, record, entry, hung.get(link.item_id))
+                except ItemUnreadable as error:
+                    unread[link.item_id] = error
         return unread
 
     def _still_shared(
@@ -162,11 +172,11 @@ class Pairs:
         self.beat()
         return self.provider.entries(item_ids)
 
-    def _settle(self, link: ItemLink, record: Owned, entry: Entry) -> None:
+    def _settle(self, link: ItemLink, record: Owned, entry: Entry, hung: Attached | ItemUnreadable | None) -> None:
         """Compare; somebody who writes at the same moment, on either side, makes us look again, never overwrite."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._settle_once(link, record, entry)
+                self._settle_once(link, record, entry, hung)
             except WriteRefused as error:
                 self._note_refused(link, error)
                 return
@@ -183,11 +193,13 @@ class Pairs:
                     self._note_on(link, error)
                     return
                 entry, record = again, record_again
+                hung = self.files.lists([(record, entry)]).get(link.item_id)
             else:
                 return
 
-    def _settle_once(self, link: ItemLink, record: Owned, entry: Entry) -> None:
+    def _settle_once(self, link: ItemLink, record: Owned, entry: Entry, hung: Attached | ItemUnreadable | None) -> None:
         merged = self.merged(link, record, entry)
+        look = self.files.look(link, record, entry, hung)
         series = self.exceptions(link, record, entry, merged)
         found = [(None, each) for each in merged.conflicts]
         found += [(at, each) for at, settled in series.settled.items() for each in settled.conflicts]
@@ -213,16 +225,15 @@ class Pairs:
             marks = self.mark(link, entry)
         if series.looked_at:
             series, marks = self._write_exceptions(link, record, entry, merged, series, marks)
+        if written := self.files.write(link, look):
+            self.count.written += written
+            # Files ask for no change key: what was changed between is compared once more, under the old one.
+            marks = replace(marks, change_key="")
         with transaction.atomic():
             keep_lease(self.run, self.clock())
             if not links.is_unchanged(record):
                 raise ChangedMeanwhile
-            if merged.to_crm:
-                take(record, merged.to_crm, self.owner)
-                self.count.taken += 1
-            if isinstance(record, Appointment) and exceptions.note(link, record, series):
-                record.save()
-                self.count.taken += 1
+            self._take(link, record, merged, series, look)
             links.note_entry(link, replace(marks, uid=entry.marks.uid))
             links.note_merge(link, merged, record=record, now=self.clock())
             if series.calls_off:
@@ -231,6 +242,16 @@ class Pairs:
         self.count.withheld += len(merged.withheld) + sum(len(each.withheld) for each in series.settled.values())
         if series.calls_off:
             self.call_off(link)
+
+    def _take(self, link: ItemLink, record: Owned, merged: Merge, series: Plan, look: Look) -> None:
+        """Write what comes from the mailbox into the record, in the transaction that is open."""
+        if merged.to_crm:
+            take(record, merged.to_crm, self.owner)
+            self.count.taken += 1
+        changed = isinstance(record, Appointment) and exceptions.note(link, record, series)
+        if self.files.note(link, record, look) or changed:
+            record.save()
+            self.count.taken += 1
 
     def _write_exceptions(
         self, link: ItemLink, record: Owned, entry: Entry, merged: Merge, series: Plan, marks: Marks
@@ -328,8 +349,9 @@ class Pairs:
             self.beat()
             marks = self.provider.create_entry(folder_id, self.kind, values, stamp=link.stamp)
             self.count.written += 1
-            if _contradicts(values) or differs:
-                # Read back as a change, it is compared: exceptions have an occurrence to be written to by then.
+            if _contradicts(values) or differs or self.files.waits(record):
+                # Read back as a change, it is compared: exceptions have an occurrence to be written to by then, and files
+                # something to hang on.
                 marks = replace(marks, change_key="")
         else:
             entry = self.read([found])[0]

@@ -43,10 +43,12 @@ def all_directions_of(mailbox: Mailbox) -> dict[EntryKind, dict[Field, Direction
     return {kind: directions(kind, fields, addresses=addresses) for kind, fields in chosen.items()}
 
 
-def rules_digest(owner: User, chosen: Mapping[Field, Direction]) -> str:
+def rules_digest(owner: User, chosen: Mapping[Field, Direction], files: Direction = Direction.NONE) -> str:
     """Return a digest of what says, beside the values, what flows: it differs when pairs must be compared anew."""
     sees_all = owner.has_perm(privileges.READ_ALL_RECORDS)
     told = [f"{name}={direction}" for name, direction in sorted(chosen.items())]
+    # Unsaid while they stay where they are, as before there were any.
+    told += [f"files={files}"] if files is not Direction.NONE else []
     return sha256(f"{sees_all} {' '.join(told)}".encode()).hexdigest()
 
 

@@ -44,6 +44,8 @@ MAY_RETURN: Final = frozenset({"filter_left", "access_lost"})
 TOOK_ENTRY_ALONG: Final = frozenset({"appointment_deleted", "contact_deleted", "task_deleted"})
 # Records looked at between two looks at the clock: each new one is a request.
 PUSHED_AT_ONCE: Final = 25
+# Times that our own changes are read in a run: an entry is made, then its files are hung on it, then it is as it stays.
+_ROUNDS: Final = 3
 # Links that ended by what their owner did in the mailbox, which they can take back there.
 _TOOK_RECORD_ALONG: Final = frozenset({"appointment_gone", "task_gone"})
 _OWNERS_OWN: Final = _TOOK_RECORD_ALONG | {
@@ -99,8 +101,12 @@ class Session:
             self.retry(folder)
             self.look_for_missing(folder)
         more = self.push(folder, full=full, pause=pause)
-        if self.count.written:
+        written = 0
+        for _round in range(_ROUNDS):
+            if self.count.written == written:
+                break
             # Our own changes are read at once: an entry that was never announced would never be announced as gone.
+            written = self.count.written
             while self.pull(folder):
                 pass
         if self.removals.waiting and not more:
@@ -305,6 +311,13 @@ class Session:
         if joined is not None:
             compare.append(link)
             return []
+        if self.pairs.files.flow:
+            # Compared at once: what hangs on it is read like that of any other, and it is marked on the way.
+            found = links.records_by_id(self.kind, [link.record_id], self.owner)
+            unread = self.pairs.compare([(link, record) for record in found.values()])
+            if (error := unread.get(marks.item_id)) is not None:
+                return [_unreadable(Change(ChangeKind.UPDATED, marks.item_id, marks.change_key), error)]
+            return [Keep(marks.item_id, link.change_key, Outcome.TRACKED, Reason.MARKED)]
         with suppress(ChangedMeanwhile, WriteRefused):
             # Else it is marked when that change is compared.
             marked = self.pairs.mark(link, entry)
@@ -362,11 +375,13 @@ class Session:
         """
         state = self._state()
         began = self.clock()
-        rules = links.rules_digest(self.owner, self.pairs.directions)
+        rules = links.rules_digest(self.owner, self.pairs.directions, self.pairs.files.direction)
         # What was closed may be open now, or the other way round, with nothing changed on either side.
         self._anew = state.rules not in ("", rules)
         everything = full or self._anew or state.records_seen_at is None
         since = None if everything or state.records_seen_at is None else state.records_seen_at - links.OVERLAP
+        if self._anew:
+            self.pairs.files.forget()
         self._unfinished(folder)
         if self._changed_records(folder, since, began, pause):
             return True

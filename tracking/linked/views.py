@@ -17,7 +17,7 @@ from security.http import signed_in
 from tracking import channels
 from tracking.channels import Channel
 from tracking.linked import pages as linked_pages
-from tracking.linked import settle
+from tracking.linked import pages_files, settle
 from tracking.models import FieldConflict, LinkState
 
 
@@ -26,6 +26,7 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what is kept in step, what the brake holds, what both sides changed, what stayed where it was."""
     person = signed_in(request)
     mailbox = queries_list.mailbox_or_404(person, pk)
+    held, refused = pages_files.on_one_side(person, mailbox)
     context = {
         "mailbox": mailbox,
         "row": queries_page.header(mailbox, timezone.now()),
@@ -34,8 +35,8 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
         "channels": channels.rows(mailbox),
         "kinds": linked_pages.kinds(person, mailbox),
         "conflicts": linked_pages.conflicts(person, mailbox),
-        "not_written": linked_pages.not_written(person, mailbox),
-        "held_back": linked_pages.held_back(person, mailbox),
+        "not_written": [*linked_pages.not_written(person, mailbox), *refused],
+        "held_back": [*linked_pages.held_back(person, mailbox), *held],
     }
     return render(request, "tracking/in_step.html", context)
 

@@ -21,6 +21,8 @@ from mailboxes.provider.entries import (
 )
 from tracking.engine.filter_queries import MODELS
 from tracking.linked.compare import WHOLE
+from tracking.linked.files import FILES
+from tracking.sync.attachments import Left
 from tracking.sync.codec import decode
 from tracking.sync.exceptions import CANCELLED
 from tracking.sync.merge import Withheld
@@ -52,6 +54,19 @@ REASONS = {
     Withheld.CANNOT_RESTORE: gettext_lazy("the mail system cannot put back a single day that was taken out"),
     Withheld.NO_OCCURRENCE: gettext_lazy("the series in the mailbox has no such day"),
 }
+FILE_REASONS = {
+    Left.INLINE: gettext_lazy("a picture within the text, which is kept in step as plain text"),
+    Left.ITEM: gettext_lazy("a mail or another item of the mailbox, not a file"),
+    Left.LINK: gettext_lazy("a link to a file in a cloud: its bytes are not in the mailbox"),
+    Left.TOO_LARGE: gettext_lazy("larger than 20 MB"),
+    Left.UNREADABLE: gettext_lazy("the mail server could not give its bytes; tried again when either side changes"),
+    Left.MISSING: gettext_lazy("its bytes are not on our disk: have the files restored, or add it anew"),
+    Left.NO_ANSWER: gettext_lazy(
+        "sent three times, and the mail server never answered; remove it, or add a smaller one"
+    ),
+    Left.SERIES: gettext_lazy("of a series no file flows"),
+    Left.NOT_ORGANIZER: gettext_lazy("of a meeting that somebody else organises no file flows"),
+}
 REMEDIES = {
     Remedy.UNLINK: gettext_lazy("unlink"),
     Remedy.DELETE_ENTRY: gettext_lazy("delete from the mailbox"),
@@ -67,10 +82,19 @@ def why(reason: str) -> str:
     return str(lookup(reason).sentence)
 
 
+def why_file(reason: str) -> str:
+    """Return why a file hangs on one side only: a `Left`, or the code of what the server said."""
+    if reason in set(Left):
+        return str(FILE_REASONS[Left(reason)])
+    return str(lookup(reason).sentence)
+
+
 def field_name(kind: EntryKind, name: str) -> str:
     """Return what a field is called."""
     if name == WHOLE:
         return _("everything")
+    if name == FILES:
+        return _("attachments")
     if name == CANCELLED:
         return str(_CANCELLED)
     field = Field(name)

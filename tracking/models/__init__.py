@@ -10,12 +10,13 @@ from tracking.models.category import TrackingCategory
 from tracking.models.contact import Contact
 from tracking.models.decision import ItemDecision, ItemFailure
 from tracking.models.folder import CoveredFolder, TrackedFolder
+from tracking.models.hanging import AppointmentFile, FilesInStep
 from tracking.models.link import FieldConflict, FieldDirection, ItemLink, LinkState, SyncFilter
 from tracking.models.outgoing import OutgoingFile, OutgoingMail
 from tracking.models.planned import Appointment, Attendance, OccurrenceChange, Task
 from tracking.models.policy import DryRun, PolicyChange, PolicyDraft
-from tracking.models.reconciliation import Reconciliation
 from tracking.models.profile_event import ProfileEvent
+from tracking.models.reconciliation import Reconciliation
 from tracking.models.record import Account, Case, Lead, Opportunity
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "AddressChoice",
     "AddressMatch",
     "Appointment",
+    "AppointmentFile",
     "Attachment",
     "Attendance",
     "Backfill",
@@ -36,6 +38,7 @@ __all__ = [
     "EmailBody",
     "FieldConflict",
     "FieldDirection",
+    "FilesInStep",
     "Holder",
     "IgnoredDomain",
     "ItemDecision",

@@ -34,7 +34,7 @@ SETTINGS: Final = tuple(
 # How often, not what: nothing that is tried depends on them.
 SCHEDULE: Final = frozenset({"min_seconds", "normal_seconds", "max_seconds"})
 # What says how appointments, contacts and tasks flow: no message is decided on otherwise because of it.
-OF_ENTRIES: Final = frozenset({"contact_addresses"})
+OF_ENTRIES: Final = frozenset({"contact_addresses", "appointment_attachments"})
 OF_FILTER: Final = ("scope", "kind", "name", "excludes", "active", "conditions", "examples")
 OF_PROFILE: Final = (SyncFilter.Scope.SYSTEM, SyncFilter.Scope.TEMPLATE)
 # More would be a list of addresses that belongs into a field of the record.
@@ -85,6 +85,11 @@ def chosen_directions(document: Document, kind: EntryKind) -> dict[Field, Direct
     chosen = document.get("directions", {}).get(kind.value, {})
     addresses = Addresses(document.get("settings", {}).get("contact_addresses", Addresses.BUSINESS))
     return directions(kind, {Field(name): Direction(value) for name, value in chosen.items()}, addresses=addresses)
+
+
+def files_direction(document: Document) -> Direction:
+    """Return which way the files of appointments flow; raises ValueError for nonsense."""
+    return Direction(document.get("settings", {}).get("appointment_attachments", Direction.NONE))
 
 
 def without_defaults(chosen: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

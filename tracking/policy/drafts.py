@@ -22,6 +22,7 @@ from tracking.policy.document import (
     Subject,
     chosen_directions,
     completed,
+    files_direction,
     in_force,
     problems,
     write,
@@ -136,6 +137,7 @@ def _have_looked_at(subject: Subject, before: Document, after: Document, now: da
         return
     # Pairs are compared anew by themselves once what may flow is different (`LinkState.rules`).
     turned = any(chosen_directions(before, kind) != chosen_directions(after, kind) for kind in EntryKind)
+    turned |= files_direction(before) is not files_direction(after)
     if turned or _of_system(before) != _of_system(after):
         # Not due at once: all mailboxes of a large profile would be, and each is within its usual interval.
         intents.want_full_pass(Mailbox.objects.filter(sync_profile=subject), now, at_once=False)

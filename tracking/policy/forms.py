@@ -33,6 +33,10 @@ _SENTENCES: "Final[dict[str, StrOrPromise]]" = {
     "contact_addresses": gettext_lazy(
         "Which of them flow, each to the one of the same name. Choosing otherwise takes no address away."
     ),
+    "appointment_attachments": gettext_lazy(
+        "Files of single appointments that the mailbox's owner organises, up to 20 MB each. Off, none is looked at, and none "
+        "is deleted."
+    ),
     "min_seconds": gettext_lazy("Seconds between two runs while much mail arrives."),
     "normal_seconds": gettext_lazy("Seconds between two runs to begin with."),
     "max_seconds": gettext_lazy("Seconds between two runs while it is quiet. 720 keeps the promise of 12 minutes."),

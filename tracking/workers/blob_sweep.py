@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tracking.engine import blobs
-from tracking.models import Attachment, OutgoingFile
+from tracking.models import AppointmentFile, Attachment, OutgoingFile
 
 # Far longer than it takes from the bytes on the disk to the row that names them.
 YOUNG: Final = timedelta(days=2)
@@ -66,7 +66,7 @@ def _named(digests: Iterable[str]) -> set[str]:
     wanted = iter(digests)
     found: set[str] = set()
     while part := list(islice(wanted, _AT_ONCE)):
-        for model in (Attachment, OutgoingFile):
+        for model in (Attachment, OutgoingFile, AppointmentFile):
             found.update(model._default_manager.filter(sha256__in=part).values_list("sha256", flat=True))
     return found
 

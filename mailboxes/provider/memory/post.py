@@ -132,8 +132,9 @@ class PostStore(MailStore):
             if sum(len(each.file.data) for each in files) + len(file.data) > self.most_attached:
                 raise WriteRefused("too large", code="attachment_too_large")
             self._number += 1
-            self.change_entry(item_id, {}, files=(*files, Hung(self._number, file)))
-            return f"{item_id}/{self._number}"
+            hung = Hung(self._number, file)
+            self.change_entry(item_id, {}, files=(*files, hung))
+            return hung.info(item_id).id
 
     def take_down(self, attachment_id: str) -> None:
         """Take an attachment off its entry; raises KeyError when it is gone."""

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = {
     "track": "all", "exclude_automated": "on", "blocked": "spam.example\nbob@x.example", "internal_domains": "",
     "min_seconds": "120", "normal_seconds": "300", "max_seconds": "720", "smart_days": "14", "smart_words": "3",
-    "unknown_senders": "nothing", "same_domains": "", "contact_addresses": "business",
+    "unknown_senders": "nothing", "same_domains": "", "contact_addresses": "business", "appointment_attachments": "none",
 }  # fmt: skip
 
 
