@@ -9,7 +9,7 @@ from typing import Final
 
 from lxml import etree
 
-from mailboxes.provider.errors import AnswerUnreadable, ItemGone, ItemUnreadable, Misconfigured, WriteRefused
+from mailboxes.provider.errors import AnswerUnreadable, ItemGone, ItemUnreadable, Misconfigured, OtherKind, WriteRefused
 from mailboxes.provider.ews import answers, entry_requests, operations, soap
 from mailboxes.provider.ews.calls import MailboxCalls
 from mailboxes.provider.ews.entry_fields import ELEMENTS, field_path
@@ -62,7 +62,7 @@ class EwsAttachments(MailboxCalls):
 
 def _attached(item_id: str, item: etree._Element) -> Attached | ItemUnreadable:
     if item.tag not in _ENTRIES:
-        return ItemUnreadable(f"it is a {etree.QName(item).localname}", code="entry_kind")
+        return OtherKind(f"it is a {etree.QName(item).localname}")
     identity, listed = item.find(f"{soap.T}ItemId"), item.find(f"{soap.T}Attachments")
     change_key = "" if identity is None else identity.get("ChangeKey", "")
     return Attached(item_id, change_key, () if listed is None else tuple(answers.attachment_infos(listed)))

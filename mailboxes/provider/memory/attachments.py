@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mailboxes.provider.errors import ItemGone, ItemUnreadable
+from mailboxes.provider.errors import ItemGone, ItemUnreadable, OtherKind
 from mailboxes.provider.memory.calls import MemoryCalls
 from mailboxes.provider.memory.mail import File
 from mailboxes.provider.memory.store import Item, Mailbox
@@ -46,5 +46,5 @@ class MemoryAttachments(MemoryCalls):
 
 def _attached(item: Item) -> Attached | ItemUnreadable:
     if item.entry is None:
-        return ItemUnreadable("it is a message", code="entry_kind")
+        return OtherKind("it is a message")
     return Attached(item.id, item.change_key, tuple(each.info(item.id) for each in item.entry.files))
