@@ -8,6 +8,7 @@ from mailboxes.models import Folder, Mailbox, Run, ServerProfile
 from tests.tracking.office import Office
 from tracking.engine import pipeline
 from tracking.engine.apply import LeaseLost
+from tracking.linked import channel
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +45,19 @@ def test_an_idle_run_with_its_folders_at_hand_sends_no_statement(office):
     anna = office.mailbox("anna")
     office.sync(anna)
     assert statements(office, anna) == []
+
+
+def test_a_full_pass_asks_once_for_what_all_kinds_have_to_know(office):
+    anna = office.mailbox("anna")
+    channel.switch(anna, on=True, by="anna", now=office.now)
+    for _ in range(2):
+        office.sync(anna)
+    sent = statements(office, anna, full=True)
+    for table in ("tracking_fielddirection", "tracking_syncfilter", "tracking_linkstate s LEFT JOIN"):
+        assert sum(f"FROM {table}" in sql.replace('"', "") for sql in sent) == 1, table
+    # Of failures: whether any is to be ended or begun anew, and whether any is due.
+    assert sum("FROM tracking_itemfailure" in sql.replace('"', "") for sql in sent) == 2
+    assert not [sql for sql in sent if sql.startswith("UPDATE") and "mailboxes_folder" in sql and "cursor" not in sql]
 
 
 def _read_at() -> dict[int, float]:
