@@ -40,6 +40,8 @@ class Turn(turn.Turn):
         while row := (
             waiting(self._clock())
             .select_related("mailbox__server", "mailbox__sync_profile", "mailbox__owner")
+            # Decrypted when they are used: one that cannot be is its own mailbox's trouble.
+            .defer("mailbox__secret", "mailbox__server__secret")
             .exclude(pk__in=tried)
             .first()
         ):

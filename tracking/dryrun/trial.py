@@ -69,7 +69,8 @@ class Trial:
             if isinstance(self.subject, SyncProfile)
             else found.filter(pk=self.subject.pk)
         )
-        return found.select_related("server", "sync_profile", "owner")
+        # Secrets are decrypted when they are used: one that cannot be is its own mailbox's trouble.
+        return found.select_related("server", "sync_profile", "owner").defer("secret", "server__secret")
 
     def policies(self) -> Iterator[tuple[Policy, Policy]]:
         """Yield each mailbox's policy as it is and as it would be."""

@@ -65,6 +65,14 @@ def test_all_that_waits_is_counted_and_read_in_turn(office: Office) -> None:
     assert not waiting.backfill_waits(office.now)
 
 
+def test_a_secret_that_cannot_be_decrypted_holds_up_nobody_else(office: Office, settings: Any) -> None:
+    first, second = asked(office, "marta"), asked(office, "luis")
+    Mailbox.objects.filter(pk=first.mailbox_id).update(username="marta", secret="a password")
+    settings.ENCRYPTION_KEYS = ["another key"]
+    turn(office)
+    assert Backfill.objects.values_list("state", flat=True).get(pk=second.pk) == State.COUNTED
+
+
 def test_the_schedule_of_the_mailbox_is_left_alone(office: Office) -> None:
     row = asked(office, "marta")
     before = Mailbox.objects.filter(pk=row.mailbox_id).values().get()

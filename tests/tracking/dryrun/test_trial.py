@@ -236,6 +236,20 @@ def test_a_mailbox_that_cannot_be_read_is_named_and_unclear_and_the_others_go_on
     assert result.outcomes.counts[ben.pk, "mail", Effect.SAME, "all_mail", "all_mail"] == 1
 
 
+def test_a_secret_that_cannot_be_decrypted_is_its_own_mailboxs_trouble(office, anna, settings):
+    office.mailbox("bruno")
+    Mailbox.objects.filter(pk=anna.pk).update(username="anna", secret="a password")
+    settings.ENCRYPTION_KEYS = ["another key"]
+    made = Trial(profile_of(office), with_settings(office, exclude_automated=True), days=30, now=office.now)
+    assert made.cost().mailboxes == 2
+
+    def provide(mailbox):
+        assert mailbox.secret is None
+        return office.server.provider(mailbox.address)
+
+    assert made.run(provide).errors == {anna.pk: "secret_unreadable"}
+
+
 def test_what_was_put_right_by_hand_and_mailboxes_that_are_off_are_left_out(office, anna):
     Mailbox.objects.update(intent=Intent.OFF)
     cost, result, counted = tried(office, with_settings(office, track="none"))

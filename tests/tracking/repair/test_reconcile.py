@@ -338,6 +338,14 @@ def test_a_night_compares_every_mailbox_that_is_well_once(office):
     assert runs.count() == 4
 
 
+def test_a_secret_that_cannot_be_decrypted_keeps_no_other_mailbox_from_being_compared(office, settings):
+    ready(office, "anna", "bruno")
+    Mailbox.objects.filter(owner__username="anna").update(username="anna", secret="a password")
+    settings.ENCRYPTION_KEYS = ["another key"]
+    nights.Turn("worker-1", clock=Clock(MIDNIGHT)).work()
+    assert "bruno" in compared()
+
+
 def test_a_turn_ends_as_soon_as_anything_waits_and_is_asked_for_again(office, redis):
     ready(office, "anna", "bruno")
     transport.queue("sync").enqueue("tracking.workers.jobs.sync_batch", [])
