@@ -1,17 +1,18 @@
 """What tracking adds to the pages of a mailbox: decisions with their reasons, failed items, the run asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from mailboxes.issues import Issue, issue_of
-from mailboxes.models import Mailbox, Run
+from mailboxes.models import Folder, Mailbox, Run
 from mailboxes.queries_page import OUTCOME_TONES as RUN_TONES
 from security.access import Person, visible
 from tracking.decisions import reasons
 from tracking.models import Activity, ItemDecision, ItemFailure
 from tracking.repair import quarantine
+from tracking.sync.facts import Reason
 
 OUTCOME_TONES: dict[str, str] = {
     ItemDecision.Outcome.TRACKED: "ok",
@@ -32,10 +33,39 @@ class DecisionRow:
     activity: Activity | None
 
 
-def decisions(person: Person, mailbox: Mailbox, outcome: str = "") -> QuerySet[ItemDecision]:
-    """Return the decisions of a mailbox, of one outcome if `outcome` names one."""
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What a list of decisions is narrowed to; "" and None for what it is not."""
+
+    outcome: str = ""
+    reason: str = ""
+    folder: Folder | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Return the sentence of the one reason, as it stands for any item."""
+        return reasons.sentence(self.reason) if self.reason else ""
+
+
+def narrowed(person: Person, mailbox: Mailbox, asked: Mapping[str, str]) -> Narrowed:
+    """Return what a query string asks for; what there is not is passed over."""
+    outcome, reason, folder = (asked.get(name, "") for name in ("outcome", "reason", "folder"))
+    number = int(folder) if folder.isascii() and folder.isdigit() and len(folder) < 19 else 0
+    return Narrowed(
+        outcome if outcome in ItemDecision.Outcome.values else "",
+        reason if reason in set(Reason) else "",
+        visible(person, Folder).filter(mailbox=mailbox, pk=number).first() if number else None,
+    )
+
+
+def decisions(person: Person, mailbox: Mailbox, only: Narrowed) -> QuerySet[ItemDecision]:
+    """Return the decisions of a mailbox, narrowed to what was asked for."""
     found = visible(person, ItemDecision).filter(mailbox=mailbox).select_related("folder").defer("folder__cursor")
-    return found.filter(outcome=outcome) if outcome in ItemDecision.Outcome.values else found
+    if only.outcome:
+        found = found.filter(outcome=only.outcome)
+    if only.reason:
+        found = found.filter(reason=only.reason)
+    return found.filter(folder=only.folder) if only.folder else found
 
 
 def decision_rows(person: Person, found: Sequence[ItemDecision]) -> list[DecisionRow]:

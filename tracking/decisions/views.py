@@ -35,19 +35,22 @@ def _context(request: HttpRequest, pk: int) -> tuple[Mailbox, dict[str, Any]]:
 
 @require_GET
 def decisions(request: HttpRequest, pk: int) -> HttpResponse:
-    """List what was decided for each item of a mailbox, and why; `size` asks for fewer (the summary's excerpt)."""
+    """List what was decided for each item of a mailbox, and why; `outcome`, `reason` and `folder` narrow it.
+
+    `size` asks for fewer (the summary's excerpt).
+    """
     mailbox, context = _context(request, pk)
     person = signed_in(request)
-    size, outcome = request.GET.get("size", ""), request.GET.get("outcome", "")
+    size, only = request.GET.get("size", ""), mailbox_pages.narrowed(person, mailbox, request.GET)
     page = keyset(
         request.GET,
-        mailbox_pages.decisions(person, mailbox, outcome),
+        mailbox_pages.decisions(person, mailbox, only),
         field="decided_at",
         size=min(PAGE_SIZE, int(size)) if size in {"8", "20"} else PAGE_SIZE,
     )
     context |= {
         "outcomes": ItemDecision.Outcome.choices,
-        "outcome": outcome,
+        "only": only,
         "page": page,
         "rows": mailbox_pages.decision_rows(person, page.rows),
     }
@@ -58,7 +61,8 @@ def decisions(request: HttpRequest, pk: int) -> HttpResponse:
 def decisions_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Download the decisions of a mailbox, as filtered. No subject and no address: a refusal has none."""
     mailbox, _unused = _context(request, pk)
-    found = mailbox_pages.decisions(signed_in(request), mailbox, request.GET.get("outcome", ""))
+    person = signed_in(request)
+    found = mailbox_pages.decisions(person, mailbox, mailbox_pages.narrowed(person, mailbox, request.GET))
     header = [_("decided"), _("outcome"), _("reason"), _("sentence"), _("folder"), _("item id")]
 
     def lines() -> Iterator[list[Any]]:

@@ -17,7 +17,7 @@ from security.http import signed_in
 from tracking import channels
 from tracking.channels import Channel
 from tracking.linked import pages as linked_pages
-from tracking.linked import pages_files, settle
+from tracking.linked import pages_files, settle, skipped
 from tracking.models import FieldConflict, LinkState
 
 
@@ -34,6 +34,7 @@ def in_step(request: HttpRequest, pk: int) -> HttpResponse:
         "may_switch": person.has_perm(privileges.APPROVE_MAILBOXES),
         "channels": channels.rows(mailbox),
         "kinds": linked_pages.kinds(person, mailbox),
+        "skipped": skipped.skipped(person, mailbox),
         "conflicts": linked_pages.conflicts(person, mailbox),
         "not_written": [*linked_pages.not_written(person, mailbox), *refused],
         "held_back": [*linked_pages.held_back(person, mailbox), *held],
