@@ -41,7 +41,8 @@ def open_for(person: User) -> QuerySet[Any]:
 
 def candidates(owner: User, addresses: Collection[str]) -> dict[str, tuple[RecordRef, ...]]:
     """Return the records that each address may stand for in the mail of `owner`, choices left aside."""
-    mailbox = Mailbox.objects.filter(owner=owner).select_related("sync_profile", "owner").order_by("pk").first()
+    boxes = Mailbox.objects.filter(owner=owner).select_related("sync_profile", "owner")
+    mailbox = boxes.defer("secret").order_by("pk").first()
     return candidates_of(mailbox, addresses) if mailbox is not None else {}
 
 

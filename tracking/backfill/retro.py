@@ -176,7 +176,8 @@ def _match_part(pks: Sequence[int], record: RecordRef) -> tuple[int, int]:
     linked: set[int] = set()
     ambiguous: set[int] = set()
     for owner_id in sorted({row.activity.owner_id for row in rows}):
-        mailbox = Mailbox.objects.filter(owner=owner_id).select_related("sync_profile", "owner").order_by("pk").first()
+        boxes = Mailbox.objects.filter(owner=owner_id).select_related("sync_profile", "owner")
+        mailbox = boxes.defer("secret").order_by("pk").first()
         if mailbox is None:
             # Nobody's rights to go by.
             continue

@@ -374,3 +374,13 @@ def test_a_thread_is_about_no_record_that_merely_has_the_number_of_the_one_chose
     assert got(record, office.now) == (1, 0)
     assert linked(lead) == 1
     assert Activity.objects.get().regarding_kind == ""
+
+
+def test_a_secret_that_cannot_be_decrypted_keeps_no_mail_from_being_matched(
+    office: Office, marta: Mailbox, settings: Any
+) -> None:
+    deliver(office, marta, 1)
+    office.sync(marta)
+    Mailbox.objects.filter(pk=marta.pk).update(username="marta", secret="a password")
+    settings.ENCRYPTION_KEYS = ["another key"]
+    assert got(Contact.objects.create(last_name="Anna", email1=ANNA, owner=marta.owner), office.now) == (1, 0)

@@ -373,3 +373,14 @@ def test_the_page_delays_shows_the_canary_to_who_may_see_its_mailbox(exchange, c
     assert "comes through" in shown
     client.force_login(User.objects.create_user(username="stranger"))
     assert BIRD not in client.get("/delays/").content.decode()
+
+
+def test_a_secret_that_cannot_be_decrypted_keeps_no_other_canary_from_being_looked_after(db, monkeypatch, settings):
+    office, looked_after = Office(), []
+    monkeypatch.setattr(tending, "tend_one", lambda canary, _clock: looked_after.append(canary.mailbox.address))
+    for name in ("first", "second"):
+        tending.appoint(office.mailbox(name), every_minutes=30, by="marta", now=timezone.now())
+    Mailbox.objects.filter(address__startswith="first").update(username="first", secret="a password")
+    settings.ENCRYPTION_KEYS = ["another key"]
+    tending.tend()
+    assert looked_after == ["first@office.example", "second@office.example"]
