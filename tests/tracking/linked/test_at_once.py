@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mailboxes.provider.entries import EntryKind, Field
-from mailboxes.provider.errors import ItemUnreadable, Unavailable
+from mailboxes.provider.errors import ItemGone, ItemUnreadable, Unavailable
 from security.models import User
 from tracking import channels
 from tracking.channels import Channel
@@ -147,6 +147,24 @@ def test_what_others_change_that_does_not_concern_a_mailbox_is_not_gone_through_
     statements(1)
     assert statements(PUSHED_AT_ONCE * 5) == statements(1)
     assert len(desk.there()) == 1
+
+
+def test_an_entry_that_is_thrown_away_while_it_is_compared_keeps_nothing_else_from_being_done(at):
+    desk = at(TASK)
+    tasks = [desk.record(subject=f"Call {number}") for number in range(3)]
+    desk.sync()
+    desk.now += timedelta(minutes=1)
+    for task in tasks:
+        task.refresh_from_db()
+        task.description = "new"
+        task.save()
+    item = ItemLink.objects.get(record_id=tasks[0].pk).item_id
+    desk.server.before("update_entry", lambda: desk.server.remove(item))
+    desk.server.fail("update_entry", ItemGone())
+    desk.sync()
+    assert [entry.values[Field.BODY] for entry in desk.there()] == ["new", "new"]
+    desk.sync()
+    assert ItemLink.objects.get(item_id=item).gone_at is not None
 
 
 def test_an_entry_that_cannot_be_read_after_a_crash_keeps_no_other_from_being_made(at):
