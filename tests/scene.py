@@ -19,6 +19,7 @@ from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
 from mailboxes.models import Alert, Folder, LateGap, Mailbox, PromiseBucket, Run, ServerProfile, SyncProfile
+from mailboxes.provider.entries import Every, Recurrence, Span
 from mailboxes.provider.port import FolderRole
 from mailboxes.states import Auth, Intent, Outcome, State, Track, Trigger
 from security.models import User
@@ -28,6 +29,8 @@ from tracking.models import (
     Account,
     Activity,
     AddressMatch,
+    Appointment,
+    AppointmentFile,
     Attachment,
     Backfill,
     Case,
@@ -54,6 +57,7 @@ from tracking.models import (
 )
 from tracking.models.activity import Correlation, Direction, RecordKind
 from tracking.policy import document, drafts
+from tracking.sync.codec import encode
 
 PASSWORD = "a long enough password"
 DOT = bytes.fromhex(
@@ -384,6 +388,7 @@ def _linked(scene: Scene, pau: Contact) -> None:
         ours_at=now - timedelta(hours=3), theirs_at=now - timedelta(hours=2), winner="exchange",
         found_at=now - timedelta(hours=2),
     )  # fmt: skip
+    _series(scene)
     brake = [{"link": link.pk, "remedy": "delete_entry", "code": "task_deleted"} for link in links[1:]]
     for kind in ("appointment", "contact", "task"):
         held = kind == "task"
@@ -391,6 +396,24 @@ def _linked(scene: Scene, pau: Contact) -> None:
             mailbox=box, kind=kind, records_seen_at=now, braked_at=now - timedelta(hours=1) if held else None,
             brake=brake if held else [],
         )  # fmt: skip
+
+
+def _series(scene: Scene) -> None:
+    """Have a weekly review of Anna's from tomorrow on, one day of it moved and another called off."""
+    start = scene.now.replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    weekly = Recurrence(Every.WEEK, start.date(), count=20)
+    review = Appointment.objects.create(
+        owner=scene.people["anna"], subject="Weekly review", location="Room 1", starts_at=start,
+        ends_at=start + timedelta(hours=1), zone="UTC", recurrence=encode(weekly),
+    )  # fmt: skip
+    second, third = start + timedelta(days=7), start + timedelta(days=14)
+    moved = Span(second + timedelta(hours=2), second + timedelta(hours=3), "UTC")
+    review.changes.create(original=second, values={"span": encode(moved), "location": "Room 2"})
+    review.changes.create(original=third, cancelled=True)
+    AppointmentFile.objects.create(
+        appointment=review, name="agenda.txt", content_type="text/plain", size=6, sha256=blobs.put(b"agenda"),
+        added_at=scene.now, added_by="anna",
+    )  # fmt: skip
 
 
 def _outgoing(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from tracking.records import views as views_records
 from tracking.repair import views_quarantine, views_repair
 
 urlpatterns = [
+    path("", include("tracking.appointments.urls")),
     path("", include("tracking.arrange.urls")),
     path("", include("tracking.backfill.urls")),
     path("", include("tracking.policy.urls")),

@@ -16,6 +16,7 @@ from mailboxes.models import SyncProfile
 from tests.browser.conftest import violations
 from tests.scene import Scene
 from tracking.models import (
+    Appointment,
     Contact,
     DryRun,
     OutgoingMail,
@@ -81,6 +82,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         "compose": "/outgoing/new/",
         "records": "/records/contact/",
         "record": f"/records/contact/{Contact.objects.get(last_name='Riera').pk}/",
+        "appointments": "/appointments/",
+        "appointment": f"/appointments/{Appointment.objects.get(subject='Weekly review').pk}/",
     }
 
 

@@ -15,8 +15,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests import scene as scenes
 from tests.scene import organisation  # noqa: F401 -- a fixture
+from tracking.appointments.pages import key
 from tracking.models import (
     AddressChoice,
+    Appointment,
+    AppointmentFile,
     Backfill,
     Contact,
     DryRun,
@@ -24,6 +27,7 @@ from tracking.models import (
     IgnoredDomain,
     ItemFailure,
     LinkState,
+    OccurrenceChange,
     OutgoingMail,
     PolicyChange,
     PolicyDraft,
@@ -58,6 +62,7 @@ MAIL, DRAFT = "mail", "draft"
 RANGE = "range"
 PROFILE, POLICY, OWN_POLICY, DRY_RUN, CHANGE = "profile", "policy", "own_policy", "dry_run", "change"
 SENDER, CHOICE, DOMAIN, STOPPED, STOP, CUT = "sender", "choice", "domain", "stopped", "stop", "cut"
+SERIES, DAY, HUNG = "series", "day", "hung"
 SEE_BOX = "anna dora fina"
 READ_ANNA = "anna emil fina"
 MATRIX = [
@@ -183,6 +188,25 @@ MATRIX = [
     Page("records_of", args=("contact",)),
     Page("records_csv", args=("contact",)),
     Page("record", READ_ANNA, ("contact", RECORD)),
+    Page("appointments"),
+    Page("appointment", READ_ANNA, (SERIES,)),
+    Page("appointment_file", READ_ANNA, (HUNG,)),
+    # Who reads every record may write none of others.
+    Page("add_appointment_files", "anna", (SERIES,), answer=302, method="post", sees=READ_ANNA),
+    Page("remove_appointment_file", "anna", (HUNG,), answer=302, method="post", sees=READ_ANNA),
+    Page("occurrence", "anna", (SERIES, DAY), else_=0, sees=READ_ANNA),
+    Page(
+        "change_occurrence",
+        "anna",
+        (SERIES, DAY),
+        answer=302,
+        else_=0,
+        method="post",
+        sees=READ_ANNA,
+        asked="subject=Once&begins=2100-01-01T10:00&ends=2100-01-01T11:00",
+    ),
+    Page("call_off_occurrence", "anna", (SERIES, DAY), answer=302, else_=0, method="post", sees=READ_ANNA),
+    Page("take_back_occurrence", "anna", (SERIES, DAY), answer=302, else_=0, method="post", sees=READ_ANNA),
     Page("set_theme", answer=302, method="post"),
     Page("set_language", answer=302, method="post"),
     Page("sign_in", answer=302),
@@ -212,7 +236,7 @@ def urls(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
             yield pattern.name or str(pattern.pattern)
 
 
-def names(scene: scenes.Scene) -> dict[str, int]:
+def names(scene: scenes.Scene) -> dict[str, int | str]:
     """Return what the rows of the matrix call by a word."""
     assert scene.thread
     assert scene.hidden
@@ -224,6 +248,9 @@ def names(scene: scenes.Scene) -> dict[str, int]:
         BODY: first.pk,
         FILE: first.attachments.get(position=0).pk,
         RECORD: Contact.objects.get(last_name="Riera").pk,
+        SERIES: Appointment.objects.get(subject="Weekly review").pk,
+        HUNG: AppointmentFile.objects.get().pk,
+        DAY: key(OccurrenceChange.objects.get(cancelled=False).original),
         BRAKE: LinkState.objects.get(mailbox=scene.box, kind="task").pk,
         SENDER: UnknownSender.objects.get(name="Jordi Vila").pk,
         CHOICE: AddressChoice.objects.get().pk,

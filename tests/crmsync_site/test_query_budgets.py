@@ -9,7 +9,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import scene as scenes
-from tracking.models import Account, AddressChoice, Contact, ItemFailure, Opportunity, OutgoingMail, UnknownSender
+from tracking.models import (
+    Account,
+    AddressChoice,
+    Appointment,
+    Contact,
+    ItemFailure,
+    Opportunity,
+    OutgoingMail,
+    UnknownSender,
+)
 
 # Two of each are session and user; two more are the privileges of a person who is no administrator.
 BUDGETS = {
@@ -51,6 +60,8 @@ BUDGETS = {
     "/records/account/": 8,
     "/records/contact/{contact}/": 13,
     "/records/contact/{contact}/mail/": 14,
+    "/appointments/": 7,
+    "/appointments/{series}/": 19,
 }
 
 
@@ -74,6 +85,8 @@ def test_queries_do_not_grow_with_rows(db: None, client: Client, username: str) 
     names = {"box": scene.box.pk, "thread": scene.thread.pk, "contact": contact.pk}
     names["sender"] = UnknownSender.objects.get(name="Jordi Vila").pk
     names["message"] = scene.thread.activities.order_by("received_at")[0].pk
+    series = Appointment.objects.get(subject="Weekly review")
+    names["series"] = series.pk
     names["profile"] = scene.box.sync_profile_id
     names["mail"] = OutgoingMail.objects.get(state="failed").pk
     few = {page: count(client, page.format(**names)) for page in BUDGETS}
@@ -93,6 +106,11 @@ def grow(scene: scenes.Scene, contact: Contact) -> None:
         scenes.make_thread(scene, scene.box, f"More of offer {n}", messages=2, age=age, contact=contact, deal=deal)
         account = Account.objects.create(name=f"Account {n}", owner=anna)
         Contact.objects.create(last_name=f"Contact {n}", account=account, owner=anna)
+        Appointment.objects.create(
+            owner=anna, subject=f"Visit {n}", starts_at=now, ends_at=now + timedelta(hours=1), zone="Europe/Madrid"
+        )
+        series = Appointment.objects.get(subject="Weekly review")
+        series.changes.create(original=now + timedelta(days=500 + n), cancelled=True)
         ItemFailure.objects.create(
             mailbox=scene.box, folder=scene.box.folders.all()[0], item_id=f"more-{n}", code="item_unreadable",
             first_at=now, last_at=now,

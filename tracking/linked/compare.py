@@ -28,7 +28,7 @@ from tracking.sync.directions import Direction
 from tracking.sync.exceptions import Own
 from tracking.sync.facts import Reason
 from tracking.sync.marking import Names
-from tracking.sync.merge import Merge, Rights, Side, Version, Withheld, merge
+from tracking.sync.merge import Conflict, Merge, Rights, Side, Version, Withheld, merge
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 CATEGORY: Final = TRACKED_NAME
@@ -201,7 +201,7 @@ class Pairs:
         merged = self.merged(link, record, entry)
         look = self.files.look(link, record, entry, hung)
         series = self.exceptions(link, record, entry, merged)
-        found = [(None, each) for each in merged.conflicts]
+        found: list[tuple[datetime | None, Conflict]] = [(None, each) for each in merged.conflicts]
         found += [(at, each) for at, settled in series.settled.items() for each in settled.conflicts]
         if found:
             # Before anything is overwritten: dying after that must not lose the value that gave way.

@@ -5,24 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max, Q, QuerySet, TextField
+from django.db.models.functions import Cast, Coalesce
 
 from mailboxes.catalogue import ENTRIES
 from mailboxes.issues import Issue, issue_of
 from mailboxes.models import Mailbox
-from mailboxes.provider.entries import EntryKind
+from mailboxes.provider.entries import EntryKind, Field
 from security import privileges
 from security.access import visible
 from security.models import User
 from tracking.engine.filter_queries import MODELS
 from tracking.linked import words
-from tracking.linked.compare import WHOLE
+from tracking.linked.exceptions import WHOLE
 from tracking.linked.records import rights_of
 from tracking.linked.settle import listed
 from tracking.models import FieldConflict, ItemLink, LinkState
 from tracking.models.link import LinkedKind
 from tracking.models.record import Owned
+from tracking.sync.exceptions import CANCELLED
 from tracking.sync.removal import Remedy
 
 CONFLICTS_SHOWN = 50
@@ -159,12 +160,14 @@ def conflicts(person: User, mailbox: Mailbox) -> list[ConflictRow]:
         if record is None:
             continue
         rights = rights_of(record, person)
-        if each.field not in rights.unreadable:
-            can_undo = each.undone_at is None and each.field not in rights.unwritable
+        # Whether it is called off goes with when it is.
+        field = Field.SPAN if each.field == CANCELLED else each.field
+        if field not in rights.unreadable:
+            can_undo = each.undone_at is None and field not in rights.unwritable
             rows.append(
                 ConflictRow(
                     each,
-                    str(record),
+                    words.of_occurrence(record, each.original),
                     words.field_name(kind, each.field),
                     words.value(kind, each.field, each.ours),
                     words.value(kind, each.field, each.theirs),
@@ -179,7 +182,7 @@ def held_back(person: User, mailbox: Mailbox) -> list[HeldBack]:
     links = list(
         visible(person, ItemLink)
         .filter(_of_visible_records(person), mailbox=mailbox, unlinked_at=None)
-        .exclude(withheld={})
+        .exclude(withheld={}, exceptions_withheld={})
         .order_by("-synced_at")[:HELD_BACK_SHOWN]
     )
     rows = []
@@ -193,26 +196,48 @@ def held_back(person: User, mailbox: Mailbox) -> list[HeldBack]:
             for name, reason in link.withheld.items()
             if name != WHOLE
         ]
-    return rows
+        rows += [
+            HeldBack(words.of_occurrence(seen[link.record_id], at), words.field_name(kind, name), words.why(reason))
+            for link in mine
+            if link.record_id in seen
+            for at, held in _held_occurrences(link)
+            for name, reason in held.items()
+            if name != WHOLE or reason in words.REASONS
+        ]
+    return rows[:HELD_BACK_SHOWN]
+
+
+def _held_occurrences(link: ItemLink) -> list[tuple[datetime, dict[str, str]]]:
+    return [(datetime.fromisoformat(at), held) for at, held in link.exceptions_withheld.items()]
 
 
 def not_written(person: User, mailbox: Mailbox) -> list[NotWritten]:
     """Return the records that the person may see whose entries the mail server would not have, the latest first."""
     codes = list(ENTRIES)
     never_made = Q(unlinked_at__isnull=False, item_id="", reason__in=codes)
-    not_changed = Q(unlinked_at=None, withheld__has_key=WHOLE)
+    not_changed = Q(unlinked_at=None) & (Q(withheld__has_key=WHOLE) | Q(held__contains=f'"{WHOLE}"'))
     links = list(
         visible(person, ItemLink)
+        .alias(held=Cast("exceptions_withheld", TextField()))
         .filter(never_made | not_changed, _of_visible_records(person), mailbox=mailbox)
         .order_by(Coalesce("unlinked_at", "synced_at", "linked_at").desc())[:NOT_WRITTEN_SHOWN]
     )
     seen = {kind: _names(person, kind, (link.record_id for link in links if link.kind == kind)) for kind in EntryKind}
-    return [
-        NotWritten(
-            str(seen[EntryKind(link.kind)][link.record_id]),
-            issue_of(link.withheld.get(WHOLE) or link.reason, mailbox=mailbox.address),
-            link.unlinked_at or link.synced_at,
-        )
+    rows = [
+        NotWritten(name, issue_of(code, mailbox=mailbox.address), link.unlinked_at or link.synced_at)
         for link in links
         if link.record_id in seen[EntryKind(link.kind)]
+        for name, code in _refused(link, seen[EntryKind(link.kind)][link.record_id])
     ]
+    return rows[:NOT_WRITTEN_SHOWN]
+
+
+def _refused(link: ItemLink, record: Owned) -> list[tuple[str, str]]:
+    """Return what of a record could not be written, and the code of why: the whole, or occurrences of a series."""
+    whole = link.withheld.get(WHOLE) or (link.reason if link.unlinked_at else "")
+    of_days = [
+        (words.of_occurrence(record, at), held[WHOLE])
+        for at, held in _held_occurrences(link)
+        if WHOLE in held and held[WHOLE] not in words.REASONS
+    ]
+    return ([(str(record), whole)] if whole else []) + of_days

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from django.db import transaction
 
@@ -12,9 +13,11 @@ from mailboxes.provider.entries import EntryKind, Field, canonical
 from security.access import visible
 from security.models import User
 from tracking.engine.filter_queries import MODELS
+from tracking.linked import occurrences
 from tracking.linked.records import rights_of, take, takeable, values_of
-from tracking.models import FieldConflict, LinkState
+from tracking.models import Appointment, FieldConflict, LinkState
 from tracking.sync.codec import decode
+from tracking.sync.exceptions import CANCELLED
 from tracking.sync.merge import Side
 
 
@@ -54,6 +57,9 @@ def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:
     Raises `NotPossible` when the record is gone, may not be changed by this person, cannot hold the value, or the
     conflict was settled before.
     """
+    if conflict.original is not None:
+        _take_other_of_occurrence(conflict, conflict.original, by=by, now=now)
+        return
     kind, name = EntryKind(conflict.link.kind), Field(conflict.field)
     stands, other = conflict.ours, conflict.theirs
     if conflict.winner == Side.EXCHANGE:
@@ -73,3 +79,36 @@ def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:
             raise NotPossible
         take(record, {name: value}, by)
     Mailbox.objects.filter(pk=conflict.link.mailbox_id).update(due_at=now)
+
+
+def _take_other_of_occurrence(conflict: FieldConflict, original: datetime, *, by: User, now: datetime) -> None:
+    """Have the occurrence of a series say again what gave way, or be called off again."""
+    stands, other = conflict.ours, conflict.theirs
+    if conflict.winner == Side.EXCHANGE:
+        stands, other = other, stands
+    record_id = conflict.link.record_id
+    try:
+        with transaction.atomic():
+            record = visible(by, Appointment).select_for_update().filter(pk=record_id).first()
+            found = None if record is None else occurrences.occurrence(record, original, by, now)
+            if found is None or not _stands(conflict.field, stands, found):
+                raise NotPossible
+            open_one = FieldConflict.objects.filter(pk=conflict.pk, undone_at=None)
+            if not open_one.update(undone_at=now, undone_by=by.get_username()):
+                raise NotPossible
+            if conflict.field == CANCELLED:
+                occurrences.call_off(record_id, original, by=by, now=now)
+            else:
+                name = Field(conflict.field)
+                value = decode(EntryKind.APPOINTMENT, name, other)
+                occurrences.change(record_id, original, {name: value}, by=by, now=now)
+    except occurrences.NotPossible as error:
+        raise NotPossible from error
+
+
+def _stands(name: str, value: Any, found: occurrences.Occurrence) -> bool:
+    """Tell whether an occurrence still says what stood when the conflict was settled."""
+    if name == CANCELLED:
+        return found.own.cancelled is bool(value)
+    field, kind = Field(name), EntryKind.APPOINTMENT
+    return canonical(kind, field, found.values[field]) == canonical(kind, field, decode(kind, field, value))

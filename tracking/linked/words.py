@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -20,8 +21,10 @@ from mailboxes.provider.entries import (
     Value,
 )
 from tracking.engine.filter_queries import MODELS
-from tracking.linked.compare import WHOLE
+from tracking.linked.exceptions import WHOLE
 from tracking.linked.files import FILES
+from tracking.models import Appointment
+from tracking.models.record import Owned
 from tracking.sync.attachments import Left
 from tracking.sync.codec import decode
 from tracking.sync.exceptions import CANCELLED
@@ -102,6 +105,18 @@ def field_name(kind: EntryKind, name: str) -> str:
         return str(_FIELDS[field])
     column: Any = MODELS[kind]._meta.get_field(field.value)
     return str(column.verbose_name)
+
+
+def of_occurrence(record: Owned, original: datetime | None) -> str:
+    """Return the name of a record, and which occurrence of it is meant."""
+    if original is None or not isinstance(record, Appointment):
+        return str(record)
+    return f"{record} · {date_format(day_of(record, original), 'SHORT_DATE_FORMAT')}"
+
+
+def day_of(record: Appointment, original: datetime) -> date:
+    """Return the day of an occurrence where its series takes place; whole days are known by midnight UTC."""
+    return original.astimezone(ZoneInfo(record.zone or "UTC")).date()
 
 
 def value(kind: EntryKind, name: str, data: Any) -> str:

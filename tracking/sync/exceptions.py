@@ -16,7 +16,14 @@ from tracking.sync.directions import Direction
 from tracking.sync.merge import Conflict, Rights, Side, Version, Withheld, merge
 
 # What one occurrence can have of its own. Who takes part is said by the series alone.
-OF_ITS_OWN: Final = (Field.SUBJECT, Field.BODY, Field.LOCATION, Field.SPAN, Field.IMPORTANCE, Field.SHOW_AS)
+OF_ITS_OWN: Final[tuple[Field, ...]] = (
+    Field.SUBJECT,
+    Field.BODY,
+    Field.LOCATION,
+    Field.SPAN,
+    Field.IMPORTANCE,
+    Field.SHOW_AS,
+)
 # Stands beside the names of fields where it is said what stayed apart, or what both sides changed.
 CANCELLED: Final = "cancelled"
 _KIND: Final = EntryKind.APPOINTMENT
