@@ -170,6 +170,15 @@ class FoundMessage:
     message_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftDraft:
+    """A draft that carries our stamp. `touched`: somebody has changed it since it was made, and may be writing."""
+
+    item_id: str
+    change_key: str
+    touched: bool
+
+
 class MailSender(Protocol):
     """Sends mail so that exactly one leaves, whatever dies: make a draft, find it by its stamp, send it (design §4).
 
@@ -186,6 +195,10 @@ class MailSender(Protocol):
         Drafts, Outbox, Sent Items and Deleted Items are searched. None for a message that was made means that somebody
         put it elsewhere: whether it was sent is then not known, and it must not be made again.
         """
+        ...
+
+    def find_drafts(self, stamp: str) -> list[LeftDraft]:
+        """Return every draft in Drafts that carries the stamp: several, where a request that was given up was done late."""
         ...
 
     def send_message(self, item_id: str, change_key: str) -> None:

@@ -68,6 +68,8 @@ class OutgoingMail(models.Model):
 
     try_at = models.DateTimeField(_("next attempt"), null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    # When to look next whether a draft has turned up that was asked for and given up for lost; None: there can be none.
+    stray_at = models.DateTimeField(null=True)
     error_code = models.CharField(_("error"), max_length=60, blank=True)
     error_detail = models.TextField(_("detail"), blank=True)
     activity = models.ForeignKey(
@@ -82,6 +84,7 @@ class OutgoingMail(models.Model):
         constraints = [models.UniqueConstraint(fields=["stamp"], name="outgoing_stamp_once", condition=~Q(stamp=""))]
         indexes = [
             models.Index(fields=["mailbox", "try_at"], name="outgoing_due", condition=Q(try_at__isnull=False)),
+            models.Index(fields=["mailbox", "stray_at"], name="outgoing_stray", condition=Q(stray_at__isnull=False)),
             models.Index(fields=["author", "-state_since"], name="outgoing_of_author"),
             models.Index(fields=["-state_since", "-id"], name="outgoing_latest"),
             # What is not done yet, beside any number of mails that are.

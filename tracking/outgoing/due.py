@@ -25,5 +25,9 @@ def refresh(mailbox: Mailbox) -> None:
         row = Mailbox.objects.filter(pk=mailbox.pk)
         list(row.select_for_update(no_key=True).values_list("pk"))
         waiting = OutgoingMail.objects.filter(mailbox=mailbox, try_at__isnull=False)
-        mailbox.mail_due_at = waiting.aggregate(first=Min("try_at"))["first"]
+        strays = OutgoingMail.objects.filter(mailbox=mailbox, stray_at__isnull=False)
+        mailbox.mail_due_at = min(
+            filter(None, (waiting.aggregate(at=Min("try_at"))["at"], strays.aggregate(at=Min("stray_at"))["at"])),
+            default=None,
+        )
         row.update(mail_due_at=mailbox.mail_due_at)

@@ -7,6 +7,7 @@ An attempt is counted, and its repetition put off, before it is made: a mail tha
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from tracking.engine import blobs
 from tracking.engine.apply import keep_lease
 from tracking.models import Activity, ItemDecision
 from tracking.models import OutgoingMail as Row
-from tracking.outgoing import copies, due, giving_up
+from tracking.outgoing import copies, due, giving_up, strays
 from tracking.outgoing.steps import Asked, Seen, Send, Step, Stop, choose
 from tracking.sync import token
 
@@ -87,6 +88,10 @@ class Session:
             if tried and self.gives_way():
                 break
             self._see_to(pk)
+        for mail in Row.objects.filter(mailbox=self.mailbox, stray_at__lte=self.clock()).order_by("stray_at")[:AT_ONCE]:
+            if self.gives_way():
+                break
+            self._see_to_strays(mail)
         due.refresh(self.mailbox)
 
     def _see_to(self, pk: int) -> None:
@@ -136,11 +141,25 @@ class Session:
 
     def _look(self, mail: Row) -> Seen:
         self.beat()
-        return Seen(self.provider.find_message(mail.stamp))
+        found = self.provider.find_message(mail.stamp)
+        if (
+            found is not None
+            and not found.sent
+            and mail.stray_at is not None
+            and mail.item_id not in ("", found.item_id)
+        ):
+            # A draft that was given up for lost has turned up beside ours: what counts is what became of ours.
+            self.beat()
+            for each in self.provider.find_drafts(mail.stamp):
+                if each.item_id == mail.item_id:
+                    found = replace(found, item_id=each.item_id, change_key=each.change_key)
+        return Seen(found)
 
     def _make(self, mail: Row, message: OutgoingMail) -> Seen:
         self.beat()
-        self._ask(mail, make_asked_at=self.clock())
+        # Asked for before, and not there: it may be made all the same, later.
+        stray = {"stray_at": strays.first_look(self.clock())} if mail.make_asked_at is not None else {}
+        self._ask(mail, make_asked_at=self.clock(), **stray)
         draft = self.provider.create_message(message, stamp=mail.stamp)
         self._note(mail, item_id=draft.item_id, change_key=draft.change_key)
         return Seen(draft)
@@ -205,7 +224,28 @@ class Session:
             with suppress(ItemGone):
                 self.provider.delete_draft(found.item_id)
             self.written += 1
-        self._note(mail, try_at=None)
+        late = found is None and not mail.item_id and mail.stray_at is None
+        self._note(mail, try_at=None, **({"stray_at": strays.first_look(self.clock())} if late else {}))
+
+    def _see_to_strays(self, mail: Row) -> None:
+        """Delete drafts of a mail that turned up late. The next look is put off before this one is made."""
+        try:
+            self._ask(mail, stray_at=strays.next_look(mail, self.clock()))
+            if mail.state not in strays.OVER:
+                return
+            self.beat()
+            for each in self.provider.find_drafts(mail.stamp):
+                if each.item_id != mail.item_id and not each.touched:
+                    self.beat()
+                    with suppress(ItemGone):
+                        self.provider.delete_draft(each.item_id)
+                    self.written += 1
+        except _Stopped:
+            # Its channel or mailbox is off, or somebody has just decided on it.
+            return
+        except ProviderError as error:
+            if self._is_general(error):
+                raise
 
     # -- the row, each time in a transaction that holds the lease
 

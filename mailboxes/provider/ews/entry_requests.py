@@ -26,6 +26,10 @@ FOUND: Final = "".join(
     f'<t:FieldURI FieldURI="{uri}"/>' for uri in ("item:IsDraft", "item:IsSubmitted", "message:InternetMessageId")
 )
 
+MADE: Final = "".join(
+    f'<t:FieldURI FieldURI="{uri}"/>' for uri in ("item:IsDraft", "item:DateTimeCreated", "item:LastModifiedTime")
+)
+
 
 def create_entry(folder: str, kind: EntryKind, parts: Iterable[Part]) -> str:
     """Return a request for a new entry in a folder, inviting nobody."""

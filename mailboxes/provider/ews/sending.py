@@ -4,6 +4,7 @@ CreateItem can make and send in one, but gives no id then: an answer that is los
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final
 
 from lxml import etree
@@ -11,13 +12,15 @@ from lxml import etree
 from mailboxes.provider.errors import FolderGone
 from mailboxes.provider.ews import answers, entry_requests, soap
 from mailboxes.provider.ews.calls import MailboxCalls
-from mailboxes.provider.writing import FoundMessage, OutgoingMail
+from mailboxes.provider.writing import FoundMessage, LeftDraft, OutgoingMail
 
 # Where a message of ours may lie. In the first two it has been sent whatever its flags say: a server that is about to
 # hand it on keeps it in the Outbox.
 _GONE_OUT: Final = ("sentitems", "outbox")
 _PLACES: Final = (*_GONE_OUT, "drafts", "deleteditems")
 _COPIES: Final = 10
+# Making a message may take the server a moment, which it calls a change.
+_WHILE_MADE: Final = timedelta(seconds=5)
 
 
 class EwsSending(MailboxCalls):
@@ -44,6 +47,15 @@ class EwsSending(MailboxCalls):
                     raise error
         return next((each for each in found if each.sent), next(iter(found), None))
 
+    def find_drafts(self, stamp: str) -> list[LeftDraft]:
+        """Return every draft in Drafts that carries the stamp (one request)."""
+        body = entry_requests.find_stamp([self._distinguished("drafts")], stamp, entry_requests.MADE, limit=_COPIES)
+        with self._translated():
+            try:
+                return list(_drafts(answers.only(self._call(body), "FindItem")))
+            except soap.Refusal as refusal:
+                raise self._about_folder(refusal) from refusal
+
     def send_message(self, item_id: str, change_key: str) -> None:
         """Send a draft and keep a copy in Sent Items; the draft's id ends."""
         self._written_item(
@@ -59,3 +71,15 @@ def _found(message: etree._Element, place: str) -> Iterator[FoundMessage]:
             sent = place in _GONE_OUT or said.get("IsSubmitted") == "true" or said.get("IsDraft", "true") == "false"
             message_id = said.get("InternetMessageId", "")
             yield FoundMessage(identity.get("Id", ""), identity.get("ChangeKey", ""), sent, message_id)
+
+
+def _drafts(message: etree._Element) -> Iterator[LeftDraft]:
+    for item in answers.listed_items(message):
+        identity = item.find(f"{soap.T}ItemId")
+        if identity is None or item.findtext(f"{soap.T}IsDraft") == "false":
+            continue
+        made = answers.moment(item.findtext(f"{soap.T}DateTimeCreated"))
+        changed = answers.moment(item.findtext(f"{soap.T}LastModifiedTime"))
+        # What cannot be told is taken for somebody's work.
+        touched = made is None or changed is None or changed - made > _WHILE_MADE
+        yield LeftDraft(identity.get("Id", ""), identity.get("ChangeKey", ""), touched)

@@ -6,8 +6,8 @@ from mailboxes.provider.errors import ChangedMeanwhile, ItemGone, WriteRefused
 from mailboxes.provider.memory.calls import MemoryCalls
 from mailboxes.provider.memory.mail import File, Mail
 from mailboxes.provider.memory.store import Mailbox
-from mailboxes.provider.port import FolderRole
-from mailboxes.provider.writing import FoundMessage, OutgoingMail
+from mailboxes.provider.port import ChangeKind, FolderRole
+from mailboxes.provider.writing import FoundMessage, LeftDraft, OutgoingMail
 
 _PLACES: Final = (FolderRole.SENT, FolderRole.DRAFTS, FolderRole.DELETED)
 
@@ -44,6 +44,20 @@ class MemorySending(MemoryCalls):
             return next((each for each in found if each.sent), next(iter(found), None))
 
         return self._call("find_message", work)
+
+    def find_drafts(self, stamp: str) -> list[LeftDraft]:
+        """Return every draft in Drafts that carries the stamp."""
+
+        def work(mailbox: Mailbox) -> list[LeftDraft]:
+            return [
+                LeftDraft(item.id, item.change_key, touched=(ChangeKind.UPDATED, item.id) in folder.log)
+                for folder in mailbox.folders.values()
+                if folder.role is FolderRole.DRAFTS
+                for item in folder.items.values()
+                if item.mail.is_draft and item.mail.stamp.casefold() == stamp.casefold()
+            ]
+
+        return self._call("find_drafts", work)
 
     def send_message(self, item_id: str, change_key: str) -> None:
         """Send a draft and keep a copy in Sent Items; the draft's id ends."""

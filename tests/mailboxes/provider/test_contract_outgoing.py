@@ -85,6 +85,16 @@ def test_what_was_never_made_is_not_found(provider: Provider) -> None:
     assert provider.find_message("mail-8") is None
 
 
+def test_every_draft_of_a_stamp_is_found_and_nothing_that_was_sent(world: World, provider: Provider) -> None:
+    sent(provider)
+    left = [provider.create_message(MAIL, stamp="mail-7").item_id for _each in range(2)]
+    provider.create_message(MAIL, stamp="mail-8")
+    found = provider.find_drafts("mail-7")
+    assert sorted(each.item_id for each in found) == sorted(left)
+    assert not any(each.touched for each in found)
+    assert provider.find_drafts("mail") == []
+
+
 def test_html_is_sent_as_it_is_and_text_as_text(provider: Provider) -> None:
     rich = OutgoingMail("<2@crm.example>", "Rich", MAIL.to, html="<p>Grüße &amp; <b>more</b></p>", text="not this")
     assert "<b>more</b>" in content(provider, sent(provider, rich, "rich").item_id).html
