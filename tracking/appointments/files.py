@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 from security.access import visible
 from security.models import User
 from tracking.engine import blobs
+from tracking.linked import words
 from tracking.linked.files import MOST_BYTES, may_change
 from tracking.linked.pages_files import notes_of
 from tracking.models import Appointment, AppointmentFile, ItemLink
-from tracking.sync.attachments import name_of
+from tracking.sync.attachments import Left, name_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -45,14 +46,15 @@ class FileRow:
 class FilesShown:
     """What the page of an appointment shows of its files.
 
-    `elsewhere`: what hangs in a mailbox alone, and why; the name is "" where it is about all. `flow`: files are kept in
-    step with a mailbox that the person may see.
+    `elsewhere`: what hangs in a mailbox alone, and why. `flow`: files are kept in step with a mailbox that the person may
+    see; `barred`: why none ever is, whatever the sync profile says.
     """
 
     rows: Sequence[FileRow]
     elsewhere: Sequence[tuple[str, str]]
     may_change: bool
     flow: bool
+    barred: str
 
 
 def shown(person: User, record: Appointment) -> FilesShown:
@@ -60,14 +62,16 @@ def shown(person: User, record: Appointment) -> FilesShown:
     files = list(visible(person, AppointmentFile).filter(appointment=record))
     notes = notes_of(person, record)
     why = dict(notes)
+    barred = words.why_file(Left.SERIES) if record.recurrence is not None else why.get("", "")
     linked = visible(person, ItemLink).filter(kind="appointment", record_id=record.pk, unlinked_at=None)
     flow = linked.exclude(mailbox__sync_profile__appointment_attachments="none").exists()
     names = {each.name for each in files}
     return FilesShown(
         [FileRow(each, why.get(each.name, "")) for each in files],
-        [(name, said) for name, said in notes if name not in names],
+        [(name, said) for name, said in notes if name and name not in names],
         may_change(record, person),
-        flow,
+        flow and not barred,
+        barred,
     )
 
 

@@ -131,7 +131,10 @@ def test_who_only_reads_the_record_downloads_and_changes_nothing(
 def test_the_page_says_what_is_not_in_the_mailbox_and_why(
     client: Client, scene: scenes.Scene, review: Appointment
 ) -> None:
-    assert "In the CRM alone" in page(client, review)
+    assert "In the CRM alone: of a series no file flows." in page(client, review)
+    review.recurrence = None
+    review.save()
+    assert "In the CRM alone: the sync profile keeps attachments where they are" in page(client, review)
     link = ItemLink.objects.create(
         mailbox=scene.box, kind="appointment", record_id=review.pk, stamp="files", item_id="i-files",
         linked_at=scene.now, synced_at=scene.now,
@@ -144,8 +147,8 @@ def test_the_page_says_what_is_not_in_the_mailbox_and_why(
     assert "Kept in step with the mailbox by the next run." in shown
     assert "A file of an appointment is too large for the mail server" in shown
     assert "<strong>logo.png</strong>, a picture within the text" in shown
-    FilesInStep.objects.update(left={FilesInStep.EVERY: "series"})
-    assert "of a series no file flows" in page(client, review)
+    FilesInStep.objects.update(left={FilesInStep.EVERY: "not_organizer"})
+    assert "In the CRM alone: of a meeting that somebody else organises no file flows." in page(client, review)
 
 
 def test_the_page_of_what_is_in_step_says_it_with_its_remedy(

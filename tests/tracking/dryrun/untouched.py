@@ -6,7 +6,7 @@ from django.db import connection
 
 WRITES = {
     "create_entry", "update_entry", "delete_entry", "set_categories", "create_draft", "touch_draft", "delete_draft",
-    "send_message", "create_message", "add_category", "move",
+    "send_message", "create_message", "add_category", "move", "attach", "detach",
 }  # fmt: skip
 
 
