@@ -7,8 +7,9 @@ come into force over anything else until its maker has looked at the difference 
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F
+from psycopg.errors import DeadlockDetected
 
 from mailboxes import intents
 from mailboxes.models import Mailbox, SyncProfile
@@ -28,6 +29,9 @@ from tracking.policy.document import (
     write,
 )
 from tracking.policy.examples import Failing, failing
+
+# Mailboxes are written by workers as well, in an order of their own: PostgreSQL ends one of two that wait for each other.
+_DEADLOCK_ATTEMPTS = 3
 
 
 class Outdated(Exception):
@@ -101,6 +105,16 @@ def publish(draft: PolicyDraft, *, revision: int, by: str, now: datetime) -> Pol
 
     Raises `Outdated`, `Overtaken`, `NotPublishable`, `NothingChanged`; then nothing is changed.
     """
+    for attempt in range(1, _DEADLOCK_ATTEMPTS + 1):
+        try:
+            return _published(draft, revision=revision, by=by, now=now)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or attempt == _DEADLOCK_ATTEMPTS:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _published(draft: PolicyDraft, *, revision: int, by: str, now: datetime) -> PolicyChange:
     with transaction.atomic():
         subject = _locked(subject_of(draft))
         row = PolicyDraft.objects.select_for_update().filter(pk=draft.pk, revision=revision).first()
