@@ -4,7 +4,7 @@ Order: the mailbox's changes, page by page, the cursor last; then the records'. 
 its owner is read beyond its marks (design §4). Deletions are collected and done at the end, if the brake lets them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -197,7 +197,7 @@ class Session:
             elif change.item_id in items:
                 actions.append(Touch(change.item_id, change.change_key))
         actions += self._judge(folder, unknown, compare)
-        return actions + self._compare(compare)
+        return actions + self._compare(compare, {change.item_id: change.change_key for change in changes})
 
     def _left(self, change: Change, link: ItemLink | None, item: KnownItem | None) -> list[Action]:
         if link is not None and link.unlinked_at is None and link.gone_at is None:
@@ -350,8 +350,9 @@ class Session:
             self.mailbox, self.kind, record.pk, born_in=Side.EXCHANGE, folder=folder, now=self.clock()
         )
 
-    def _compare(self, found: Sequence[ItemLink]) -> list[Action]:
-        """Bring linked entries that changed into step."""
+    def _compare(self, found: Sequence[ItemLink], announced: Mapping[str, str]) -> list[Action]:
+        """Bring linked entries that changed into step. `announced`: the change keys that were told of, by item id."""
+        before = {link.pk: link.change_key for link in found}
         records = links.records_by_id(self.kind, (link.record_id for link in found), self.owner)
         pairs = [(link, records[link.record_id]) for link in found if link.record_id in records]
         unread = self.pairs.compare(pairs)
@@ -361,7 +362,10 @@ class Session:
             if link.unlinked_at is not None and link.reason in _NOT_OURS:
                 actions.append(Refuse(link.item_id, link.change_key, "", Reason(link.reason)))
             elif error is None:
-                actions.append(Keep(link.item_id, link.change_key, Outcome.UPDATED, Reason.IN_STEP))
+                # A link that keeps its old key is compared once more; what was looked at is the version announced.
+                stayed = link.change_key == before[link.pk]
+                key = announced.get(link.item_id, "") if stayed else ""
+                actions.append(Keep(link.item_id, key or link.change_key, Outcome.UPDATED, Reason.IN_STEP))
             elif not isinstance(error, ItemGone):
                 actions.append(Fail(link.item_id, "", Reason.UNREADABLE, error.code, error.detail))
         return actions
