@@ -1,25 +1,26 @@
-"""An idle run costs one request whatever its owner has switched on: all kinds, the category, twenty tracked folders.
+"""An idle run costs one request whatever is switched on: all kinds, attachments, the category, twenty tracked folders.
 
 Counted at the sandbox Exchange itself over EWS, and at the mail system in memory.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
-from mailboxes.models import Folder, Mailbox
+from mailboxes.models import Folder, Mailbox, SyncProfile
 from mailboxes.provider.entries import EntryKind
 from mailboxes.provider.port import FolderRole
-from mailboxes.provider.writing import WholeProvider
+from mailboxes.provider.writing import Attached, WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.states import Track
 from tests.mailboxes.provider.worlds import ANA, EwsWorld, Letter, MemoryWorld, World, sandbox_store
 from tests.tracking.office import Office
-from tracking.engine import category, pipeline
+from tracking.engine import blobs, category, pipeline
 from tracking.linked import channel
-from tracking.models import Activity, Contact, ItemLink, Opportunity, Task, TrackedFolder
+from tracking.models import Activity, Appointment, AppointmentFile, Contact, ItemLink, Opportunity, Task, TrackedFolder
 from tracking.personal import tracked_folders
 from tracking.personal.tracked_folders import Choice
 
@@ -74,13 +75,24 @@ def everything_on(world: World, asked: Callable[[], int]) -> Stage:
     channel.switch(mailbox, on=True, by="ana", now=office.now)
     Contact.objects.create(last_name="Riera", owner=mailbox.owner)
     Task.objects.create(subject="Call", owner=mailbox.owner)
+    starts = office.now + timedelta(days=7)
+    visit = Appointment.objects.create(
+        subject="Visit", owner=mailbox.owner, starts_at=starts, ends_at=starts + timedelta(hours=1), zone="UTC"
+    )
+    AppointmentFile.objects.create(
+        appointment=visit, name="plan.txt", size=4, sha256=blobs.put(b"plan"), added_at=office.now
+    )
+    SyncProfile.objects.filter(pk=mailbox.sync_profile_id).update(appointment_attachments="both")
     mailbox.refresh_from_db()
     stage.run(full=True)
     stage.run()
     assert Activity.objects.count() == FOLDERS
     assert Folder.objects.filter(mailbox=mailbox, followed=True).count() == FOLDERS + 2
     assert Folder.objects.filter(mailbox=mailbox, in_step=True).count() == len(EntryKind)
-    assert ItemLink.objects.count() == 2
+    assert ItemLink.objects.count() == len(EntryKind)
+    (hung,) = world.provider().attached([ItemLink.objects.get(kind="appointment").item_id])
+    assert isinstance(hung, Attached)
+    assert [each.name for each in hung.attachments] == ["plan.txt"]
     return stage
 
 
