@@ -86,7 +86,7 @@ def add(record: Appointment, uploads: "Sequence[UploadedFile[bytes]]", *, by: Us
         if (each.size or 0) > MOST_BYTES:
             raise Refused(
                 _("%(name)s is too large: %(size)s, at most %(most)s.")
-                % {"name": _name(each), "size": filesizeformat(each.size), "most": filesizeformat(MOST_BYTES)}
+                % {"name": _name(each), "size": filesizeformat(each.size or 0), "most": filesizeformat(MOST_BYTES)}
             )
     stored = [(each, blobs.put(each.read())) for each in uploads]
     blobs.settle(digest for _each, digest in stored)
@@ -102,7 +102,7 @@ def add(record: Appointment, uploads: "Sequence[UploadedFile[bytes]]", *, by: Us
                 },
             )  # fmt: skip
             made += new
-        if mine.files.count() > MOST_FILES:
+        if AppointmentFile.objects.filter(appointment=mine).count() > MOST_FILES:
             raise Refused(_("An appointment has %(n)s files at most.") % {"n": MOST_FILES})
         if made:
             # So that it is compared again, in every mailbox.
@@ -114,7 +114,7 @@ def remove(file: AppointmentFile, *, by: User) -> None:
     """Take a file off its appointment; one that is gone is fine."""
     with transaction.atomic():
         mine = _locked(file.appointment, by)
-        gone, _each = mine.files.filter(pk=file.pk).delete()
+        gone, _each = AppointmentFile.objects.filter(appointment=mine, pk=file.pk).delete()
         if gone:
             mine.save()
 

@@ -113,7 +113,13 @@ def changes(
                 kept |= {piece} & base
         elif here:
             kept.add(piece)
-    return Changes(*(tuple(moves[name]) for name in moves), base=frozenset(kept))
+    return Changes(
+        to_exchange=tuple(moves["to_exchange"]),
+        off_exchange=tuple(moves["off_exchange"]),
+        to_crm=tuple(moves["to_crm"]),
+        off_crm=tuple(moves["off_crm"]),
+        base=frozenset(kept),
+    )
 
 
 def pieces(stored: Iterable[Iterable[str]]) -> frozenset[Piece]:

@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailboxes.provider.port import AttachmentInfo, AttachmentKind
@@ -104,6 +104,7 @@ def test_what_could_not_be_read_there_changes_nothing_of_its_name(where: tuple[b
 PIECES = st.sets(st.sampled_from([Piece(name, digest * 64) for name in ("a", "b") for digest in "123"]))
 
 
+@settings(deadline=None)
 @given(base=PIECES, ours=PIECES, theirs=PIECES)
 def test_one_comparison_brings_both_sides_together_and_a_second_does_nothing(
     base: set[Piece], ours: set[Piece], theirs: set[Piece]
@@ -117,6 +118,7 @@ def test_one_comparison_brings_both_sides_together_and_a_second_does_nothing(
     assert moved(changes(found.base, here, there, direction=BOTH)) == {}
 
 
+@settings(deadline=None)
 @given(base=PIECES, ours=PIECES, theirs=PIECES, direction=st.sampled_from(Direction), may_write=st.booleans())
 def test_nothing_moves_against_its_direction_and_a_second_comparison_does_nothing(
     base: set[Piece], ours: set[Piece], theirs: set[Piece], direction: Direction, *, may_write: bool
@@ -131,6 +133,7 @@ def test_nothing_moves_against_its_direction_and_a_second_comparison_does_nothin
     assert moved(changes(found.base, here, there, direction=direction, may_write=may_write)) == {}
 
 
+@settings(deadline=None)
 @given(base=PIECES, ours=PIECES, theirs=PIECES, done=st.integers(0, 6))
 def test_dying_after_any_of_the_moves_comes_to_the_same(
     base: set[Piece], ours: set[Piece], theirs: set[Piece], done: int
@@ -174,11 +177,13 @@ def test_names_are_compared_in_one_form(said: str, name: str) -> None:
     assert name_of(said) == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_the_form_of_a_name_is_its_own_form(text: str) -> None:
     assert name_of(name_of(text)) == name_of(text)
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_pieces_are_stored_and_read_again(found: set[Piece]) -> None:
     assert pieces(stored(found)) == found
