@@ -54,8 +54,11 @@ _OWNERS_OWN: Final = _TOOK_RECORD_ALONG | {
     Reason.ASSIGNED_TASK, Reason.RECURRING_TASK,
 }  # fmt: skip
 
-# Links that ended because the task is not ours to keep in step any more.
-_NOT_OURS: Final = frozenset({Reason.ASSIGNED_TASK, Reason.RECURRING_TASK})
+# Links that ended by what their entry says, and what is noted of it then.
+_NOT_SHARED: Final = {
+    "untracked": Reason.NOT_MARKED, "made_private": Reason.PRIVATE,
+    Reason.ASSIGNED_TASK.value: Reason.ASSIGNED_TASK, Reason.RECURRING_TASK.value: Reason.RECURRING_TASK,
+}  # fmt: skip
 
 
 class Session:
@@ -192,7 +195,7 @@ class Session:
                 unnoted = link.born_in == Side.EXCHANGE and change.item_id not in items
                 if change.change_key != link.change_key or link.gone_at is not None or unnoted:
                     compare.append(link)
-            elif _is_new(change, items.get(change.item_id)) or (link is not None and link.reason == "untracked"):
+            elif _is_new(change, items.get(change.item_id), ended=link is not None and link.reason in _NOT_SHARED):
                 unknown.append(change)
             elif change.item_id in items:
                 actions.append(Touch(change.item_id, change.change_key))
@@ -359,8 +362,8 @@ class Session:
         actions: list[Action] = []
         for link, _record in pairs:
             error = unread.get(link.item_id)
-            if link.unlinked_at is not None and link.reason in _NOT_OURS:
-                actions.append(Refuse(link.item_id, link.change_key, "", Reason(link.reason)))
+            if link.unlinked_at is not None and link.reason in _NOT_SHARED:
+                actions.append(Refuse(link.item_id, link.change_key, "", _NOT_SHARED[link.reason]))
             elif error is None:
                 # A link that keeps its old key is compared once more; what was looked at is the version announced.
                 stayed = link.change_key == before[link.pk]
@@ -533,12 +536,13 @@ class Session:
             self.removals.add(link, Event.ENTRY_GONE)
 
 
-def _is_new(change: Change, item: KnownItem | None) -> bool:
+def _is_new(change: Change, item: KnownItem | None, *, ended: bool) -> bool:
+    """Tell whether an entry is to be judged by its marks. `ended`: it was linked until its owner kept it to themselves."""
     if item is None:
         return True
     # What was left alone is looked at again when it changed: its owner may have marked it.
     changed = not change.change_key or change.change_key != item.change_key
-    return item.outcome in (Outcome.REFUSED, Outcome.QUARANTINED) and changed
+    return (ended or item.outcome in (Outcome.REFUSED, Outcome.QUARANTINED)) and changed
 
 
 def _refuse(marks: Marks, reason: Reason) -> Refuse:

@@ -22,3 +22,22 @@ def test_a_version_that_could_not_be_brought_into_step_is_noted_as_itself(at):
     desk.sync()
     assert announced != first
     assert ItemDecision.objects.get().change_key == announced
+
+
+@pytest.mark.parametrize(
+    ("kept_back", "reason"), [({"categories": ()}, "not_marked"), ({"sensitivity": "Private"}, "private")]
+)
+def test_a_version_that_its_owner_keeps_back_is_refused_once_and_looked_at_again_when_it_changes(at, kept_back, reason):
+    desk = at(EntryKind.TASK)
+    item = desk.entry({Field.SUBJECT: "Call"}, categories=(CATEGORY,))
+    desk.sync()
+    desk.server.change_entry(item, {}, **kept_back)
+    desk.sync()
+    refused = ItemDecision.objects.get()
+    assert (refused.outcome, refused.reason) == ("refused", reason)
+    desk.server.announce(item)
+    desk.sync()
+    assert ItemDecision.objects.get().decided_at == refused.decided_at
+    desk.server.change_entry(item, {}, categories=(CATEGORY,), sensitivity="Normal")
+    desk.sync()
+    assert desk.link().unlinked_at is None
