@@ -37,8 +37,8 @@ from tracking.engine.filter_queries import MODELS
 from tracking.engine.pipeline import sync
 from tracking.linked.channel import switch
 from tracking.linked.compare import CATEGORY
-from tracking.models import Appointment, Attendance, FieldDirection, LinkState, SyncFilter
-from tracking.sync.codec import encode
+from tracking.models import Appointment, Attendance, FieldDirection, LinkState, OccurrenceChange, SyncFilter
+from tracking.sync.codec import encode, encode_all
 from tracking.sync.directions import Direction
 
 NAME = {EntryKind.TASK: Field.SUBJECT, EntryKind.APPOINTMENT: Field.SUBJECT, EntryKind.CONTACT: Field.NAME}
@@ -49,6 +49,9 @@ LATER = datetime(2026, 9, 1, 10, 0, tzinfo=UTC)
 SPAN = Span(LATER, LATER + timedelta(hours=1), "Europe/Madrid")
 DAYS = Span(date(2026, 9, 3), date(2026, 9, 5))
 WEEKLY = Recurrence(Every.WEEK, date(2026, 9, 1), weekdays=("TU",), count=5)
+DAYS_OF_SERIES = tuple(LATER + timedelta(weeks=number) for number in range(1, 4))
+# Facts of a task that keep it from being ours to keep in step.
+NOT_OURS = ("recurring", "assigned")
 # Exchange has no words for it.
 EVERY_OTHER_YEAR = Recurrence(Every.YEAR, date(2026, 9, 1), interval=2, day=1, month=9)
 MINE = {"any": False, "parts": [{"column": "owner", "operator": "is_me", "value": None}]}
@@ -88,11 +91,14 @@ class Chaos:
         self.watched: Callable[..., object] = self.sync
         self.office = timed_office()
         self.server = self.office.server
-        self.people = [self._person(name) for name in ("anna", "ben")]
         self.right = Permission.objects.get(codename="read_all_records")
+        self.people = [self._person(name) for name in ("anna", "ben")]
         self.number = 0
         self.steps = 0
         self.records_made = 0
+        # Records that were made as a series.
+        self.weekly: set[int] = set()
+        self._rows: list[tuple[str, int, bool]] | None = None
         # A death that waits for the clock to be looked at so often.
         self.dies_in = 0
         # Entries that were copied, by name: each copy without a stamp is an entry of its own.
@@ -104,11 +110,14 @@ class Chaos:
         user = User.objects.create(username=name)
         mailbox = self.office.mailbox(name)
         switch(mailbox, on=True, by="marta", now=self.office.now)
+        if self.random.random() < 0.5:
+            user.user_permissions.add(self.right)
         return Person(user, mailbox)
 
     def step(self) -> None:
         """Let something happen, some seconds later."""
         self.steps += 1
+        self._rows = None
         self.office.now += timedelta(seconds=self.random.randint(1, 90))
         records, entries = self.records(), self.entries()
         few = 8 if len(records) + len(entries) < 6 else 2
@@ -116,6 +125,7 @@ class Chaos:
             (8, self.run), (few, self.new_record), (few, self.new_entry), (2, self.mail_arrives),
             (3, self.fault), (1, self.expire), (1, self.change_filter), (1, self.change_direction),
             (1, self.change_right), (1, self.change_option), (1, self.rename_folder), (1, self.switch_channel),
+            (few, self.meet),
         ]  # fmt: skip
         if records:
             able += [(6, self.edit_record), (1, self.delete_record), (1, self.have_back), (1, self.give_away)]
@@ -123,7 +133,11 @@ class Chaos:
         if entries:
             able += [(6, self.edit_entry), (1, self.throw_away), (1, self.vanish), (1, self.move_out)]
             able += [(1, self.mark), (1, self.unmark), (1, self.make_private), (1, self.unreadable), (1, self.copy)]
-            able += [(1, self.finish_entry), (1, self.touch)]
+            able += [(1, self.finish_entry), (1, self.touch), (2, self.hand_over)]
+        if self.series_here():
+            able += [(3, self.change_day_of_record)]
+        if self.series_there():
+            able += [(3, self.change_day_of_entry)]
         if self.strayed():
             able += [(2, self.move_back)]
         if self.mails():
@@ -150,10 +164,12 @@ class Chaos:
     # -- what there is
 
     def records(self, *, deleted: bool = False) -> list[tuple[EntryKind, int]]:
-        """Return kind and id of the records that are there, or of those that were thrown away."""
-        with connection.cursor() as cursor:
-            cursor.execute(_RECORDS)
-            return [(EntryKind(kind), pk) for kind, pk, gone in cursor.fetchall() if gone is deleted]
+        """Return kind and id of the records that are there, or of those that were thrown away; asked once in a step."""
+        if self._rows is None:
+            with connection.cursor() as cursor:
+                cursor.execute(_RECORDS)
+                self._rows = cursor.fetchall()
+        return [(EntryKind(kind), pk) for kind, pk, gone in self._rows if gone is deleted]
 
     def a_record(self) -> Any:
         """Return one of the records that are there."""
@@ -171,6 +187,17 @@ class Chaos:
         return [
             item for person in self.people for item in self.items(person)
             if item.entry and item.folder.role in HOMES
+        ]  # fmt: skip
+
+    def series_here(self) -> list[int]:
+        """Return the ids of the weekly appointments among the records."""
+        return [pk for kind, pk in self.records() if kind is EntryKind.APPOINTMENT and pk in self.weekly]
+
+    def series_there(self) -> list[Item]:
+        """Return the weekly appointments that their owner organises, among the entries."""
+        return [
+            item for item in self.entries()
+            if item.entry and item.entry.values.get(Field.RECURRENCE) == WEEKLY and item.entry.organized_here
         ]  # fmt: skip
 
     def strayed(self) -> list[Item]:
@@ -194,6 +221,8 @@ class Chaos:
             fields |= self._when()
         record = MODELS[kind]._default_manager.create(**fields)
         self.records_made += 1
+        if fields.get("recurrence") == encode(WEEKLY):
+            self.weekly.add(record.pk)
         if isinstance(record, Appointment) and self.random.random() < 0.4:
             for role, email in (("organizer", owner.address), ("required", STRANGER)):
                 Attendance.objects.create(appointment=record, role=role, email=email)
@@ -235,6 +264,19 @@ class Chaos:
         record.owner = self.random.choice(self.people).user
         record.save()
 
+    def change_day_of_record(self) -> None:
+        """Somebody gives one occurrence of a series another name, or calls it off."""
+        record = Appointment.objects.get(pk=self.random.choice(self.series_here()))
+        original = self.random.choice(DAYS_OF_SERIES)
+        row = OccurrenceChange.objects.filter(appointment=record, original=original).first()
+        row = row or OccurrenceChange(appointment=record, original=original)
+        self.take_back([row.values.get(Field.SUBJECT)])
+        row.cancelled = self.random.random() < 0.25
+        if not row.cancelled:
+            row.values = encode_all({Field.SUBJECT: self.word()})
+        row.save()
+        record.save()
+
     def finish_record(self) -> None:
         """A task is done, an appointment was held, a contact is not used any more."""
         record = self.a_record()
@@ -264,9 +306,30 @@ class Chaos:
             elif self.random.random() < 0.3:
                 values[Field.REQUIRED] = (Attendee(STRANGER),)
         marked = (CATEGORY,) if self.random.random() < 0.6 else ()
+        if kind is EntryKind.TASK and self.random.random() < 0.3:
+            facts[self.random.choice(NOT_OURS)] = True
         self.server.put_entry(
             owner.address, ROLES[kind], kind, values, telling=False, categories=marked, **facts
         )  # fmt: skip
+
+    def meet(self) -> None:
+        """A meeting is in both calendars, of one of the two or of somebody else; each has their copy tracked or not."""
+        organizer = self.random.choice((*(each.address for each in self.people), STRANGER))
+        name, uid = self.word(), f"meeting-{self.number}"
+        values: dict[Field, Value] = {
+            Field.SUBJECT: name, Field.SPAN: SPAN, Field.ORGANIZER: (Attendee(organizer, "", "organizer"),),
+            Field.REQUIRED: tuple(Attendee(each.address) for each in self.people if each.address != organizer),
+        }  # fmt: skip
+        if self.random.random() < 0.3:
+            values[Field.RECURRENCE] = WEEKLY
+        # Who may not see the record of the other's copy gets one of their own.
+        self.copies[name] += 1
+        for person in self.people:
+            self.server.put_entry(
+                person.address, ROLES[EntryKind.APPOINTMENT], EntryKind.APPOINTMENT, values, telling=False, uid=uid,
+                organized_here=person.address == organizer,
+                categories=(CATEGORY,) if self.random.random() < 0.7 else (),
+            )  # fmt: skip
 
     def edit_entry(self) -> None:
         """Its owner changes an entry's name or text."""
@@ -282,7 +345,28 @@ class Chaos:
         assert item.entry is not None
         if item.entry.kind is EntryKind.TASK:
             done = item.entry.values.get(Field.STATUS) == "Completed"
+            if item.entry.recurring and not done:
+                # The turn that is finished becomes an entry of its own.
+                self.copies[str(item.entry.values[Field.SUBJECT])] += 1
             self.server.change_entry(item.id, {Field.STATUS: "InProgress" if done else "Completed"})
+
+    def hand_over(self) -> None:
+        """A task is given to somebody, or comes again from now on, or neither any more."""
+        item = self.random.choice(self.entries())
+        assert item.entry is not None
+        if item.entry.kind is EntryKind.TASK:
+            what = self.random.choice(NOT_OURS)
+            self.server.change_entry(item.id, {}, **{what: not getattr(item.entry, what)})
+
+    def change_day_of_entry(self) -> None:
+        """The organiser gives one occurrence of a series in the mailbox another name, or calls it off."""
+        item, original = self.random.choice(self.series_there()), self.random.choice(DAYS_OF_SERIES)
+        assert item.entry is not None
+        before = [each for each in item.entry.exceptions if each.original == original]
+        self.take_back(each.values.get(Field.SUBJECT) for each in before)
+        if not any(each.cancelled for each in before):
+            off = self.random.random() < 0.25
+            self.server.change_occurrence(item.id, original, None if off else {Field.SUBJECT: self.word()})
 
     def throw_away(self) -> None:
         """An entry goes to the deleted items."""
@@ -293,6 +377,7 @@ class Chaos:
         item = self.random.choice(self.entries())
         assert item.entry is not None
         self.take_back(item.entry.values.get(each[item.entry.kind]) for each in (NAME, TEXT))
+        self.take_back(each.values.get(Field.SUBJECT) for each in item.entry.exceptions)
         self.server.remove(item.id)
 
     def move_out(self) -> None:
@@ -481,4 +566,5 @@ class Chaos:
         for person in self.people:
             if not person.mailbox.entries:
                 switch(person.mailbox, on=True, by="marta", now=self.office.now)
-        LinkState.objects.update(released_at=self.office.now, released_by="marta")
+        braked = LinkState.objects.filter(braked_at__isnull=False)
+        braked.update(released_at=self.office.now, released_by="marta")

@@ -6,6 +6,7 @@ does not get simpler by it. The seeds are fixed, so that a schedule that once fa
 all of them, draws fresh ones, and names the seed of whatever fails.
 """
 
+import os
 import random
 import time
 
@@ -20,10 +21,11 @@ pytestmark = pytest.mark.django_db
 
 SCHEDULES = 1000
 BLOCK = 10
-# Blocks that every test run does; the others are for `make soak`.
-SAMPLE = 10
+# Blocks that every test run does, and that CI does; the others are for `make soak`.
+SAMPLE, IN_CI = 10, 20
+DONE = IN_CI if os.environ.get("CI") == "true" else SAMPLE
 BLOCKS = [
-    pytest.param(number, marks=[] if number < SAMPLE else pytest.mark.soak) for number in range(SCHEDULES // BLOCK)
+    pytest.param(number, marks=[] if number < DONE else pytest.mark.soak) for number in range(SCHEDULES // BLOCK)
 ]
 # Steps of one schedule, fewest and most.
 STEPS = (40, 46)

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from mailboxes.provider.entries import FIELDS, TOLD, Entry, EntryKind, Field, FullName, canonical
 from mailboxes.provider.memory.entries import Kept
+from mailboxes.provider.memory.store import Item
 from mailboxes.provider.port import FolderRole
 from mailboxes.states import Track
 from security.models import User
@@ -23,7 +24,7 @@ from tracking.engine.filter_queries import MODELS
 from tracking.linked import links
 from tracking.linked.compare import CATEGORY
 from tracking.linked.records import values_of
-from tracking.models import Activity, FieldConflict, Holder, ItemDecision, ItemLink
+from tracking.models import Activity, Appointment, FieldConflict, Holder, ItemDecision, ItemLink, OccurrenceChange
 from tracking.sync.directions import Direction
 from tracking.sync.facts import Reason
 from tracking.sync.merge import Withheld
@@ -36,6 +37,10 @@ _RECORDS: Final = " UNION ALL ".join(
     f" FROM {MODELS[kind]._meta.db_table}"
     for kind in EntryKind
 )
+
+# Fields of a series: while one of them differs, occurrences are left as they are on each side.
+_SERIES: Final = frozenset({Field.SPAN, Field.RECURRENCE, Field.SUBJECT})
+_DAYS: Final = f"SELECT COALESCE(values->>'subject', '') FROM {OccurrenceChange._meta.db_table}"  # noqa: S608 -- our own name
 
 
 class Row(NamedTuple):
@@ -64,18 +69,21 @@ class Lying:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Both sides at one moment: records by kind and id, entries by item id."""
+    """Both sides at one moment: records by kind and id, words of their occurrences, entries by item id."""
 
     records: dict[tuple[EntryKind, int], Row]
+    days: set[str]
     entries: dict[str, Lying]
 
     def words_there(self) -> set[str]:
-        """Return every word of an entry, wherever it lies."""
-        return {lying.word(field) for lying in self.entries.values() for field in _fields(lying.kept.kind)}
+        """Return every word of an entry, or of an occurrence of one, wherever it lies."""
+        words = {lying.word(field) for lying in self.entries.values() for field in _fields(lying.kept.kind)}
+        days = (each for lying in self.entries.values() for each in lying.kept.exceptions)
+        return words | {str(each.values.get(Field.SUBJECT) or "") for each in days}
 
     def words_here(self) -> set[str]:
         """Return every word of a record, thrown away or not."""
-        return {word for row in self.records.values() for word in (row.name, row.text)}
+        return {word for row in self.records.values() for word in (row.name, row.text)} | self.days
 
 
 def _fields(kind: EntryKind) -> tuple[Field, Field]:
@@ -96,13 +104,15 @@ class Watch:
         with connection.cursor() as cursor:
             cursor.execute(_RECORDS)
             records = {(EntryKind(kind), pk): Row(*rest) for kind, pk, *rest in cursor.fetchall()}
+            cursor.execute(_DAYS)
+            days = {word for (word,) in cursor.fetchall()}
         entries = {
             item.id: Lying(number, item.folder.role, item.entry, item.change_key)
             for number, person in enumerate(self.chaos.people)
             for item in self.chaos.items(person)
             if item.entry
         }
-        return Picture(records, entries)
+        return Picture(records, days, entries)
 
     # -- after a run
 
@@ -130,7 +140,6 @@ class Watch:
 
     def _entries_written(self, person: Person, before: Picture, after: Picture) -> None:
         me = self.chaos.people.index(person)
-        linked = {link.item_id: link for link in ItemLink.objects.filter(mailbox=person.mailbox)}
         for item_id, lying in after.entries.items():
             was = before.entries.get(item_id)
             if was == lying:
@@ -140,10 +149,13 @@ class Watch:
                 assert lying.kept.stamp, "an entry was made without a stamp"
                 continue
             assert was.kept.sensitivity != "Private", "a private entry was written"
+            assert not _left_alone(was.kept), "somebody else's task, or one that comes again, was written"
+            assert was.kept.exceptions == lying.kept.exceptions or was.kept.organized_here, "others' series was written"
             for field in _fields(lying.kept.kind):
                 if was.word(field) != lying.word(field):
                     assert was.kept.organized_here, "somebody else's meeting was written"
-                    self._may_flow(person, lying.kept.kind, field, linked.get(item_id), out=True)
+                    link = ItemLink.objects.filter(mailbox=person.mailbox, item_id=item_id).first()
+                    self._may_flow(person, lying.kept.kind, field, link, out=True)
         for item_id in before.entries.keys() - after.entries.keys():
             gone = before.entries[item_id]
             assert gone.person == me
@@ -180,14 +192,16 @@ class Watch:
     def _decided(self, person: Person, began: Any) -> None:
         """Every version of an item is decided on once; mail as the option says, entries without a second record."""
         rows = ItemDecision.objects.filter(mailbox=person.mailbox, decided_at__gte=began)
-        for row in rows.select_related("activity"):
-            if row.outcome in ("quarantined", "discarded") or row.reason == Reason.COPY_OF_LINKED:
+        for item_id, key, outcome, reason, activity in rows.values_list(
+            "item_id", "change_key", "outcome", "reason", "activity"
+        ):
+            if outcome in ("quarantined", "discarded") or reason == Reason.COPY_OF_LINKED:
                 continue
-            self.decided[row.item_id, row.change_key] += 1
-            assert self.decided[row.item_id, row.change_key] == 1, f"decided twice: {row.item_id} {row.reason}"
-            mail = row.activity is not None or row.reason == Reason.TRACKING_OFF
+            self.decided[item_id, key] += 1
+            assert self.decided[item_id, key] == 1, f"decided twice: {item_id} {reason}"
+            mail = activity is not None or reason == Reason.TRACKING_OFF
             if mail and person.mailbox.track == Track.ALL:
-                assert row.outcome in ("tracked", "updated")
+                assert outcome in ("tracked", "updated")
 
     # -- once it is quiet
 
@@ -242,6 +256,8 @@ class Watch:
         record = MODELS[kind]._default_manager.get(pk=link.record_id)
         assert record.deleted_at is None
         assert entry.marks.sensitivity != "Private"
+        left_alone = entry.assigned or (entry.recurring and kind is EntryKind.TASK)
+        assert not left_alone
         ours, directions = values_of(record, person.user), links.directions_of(person.mailbox, kind)
         for field in FIELDS[kind].keys() - TOLD - {Field.REGARDING}:
             mine, theirs = canonical(kind, field, ours[field]), canonical(kind, field, entry.values.get(field))
@@ -250,6 +266,18 @@ class Watch:
             why = link.withheld.get(field)
             assert why, (kind, field, mine, theirs, link.withheld, link.born_in)
             self._check_excuse(why, directions[field], mine_too=record.owner_id == person.user.pk, entry=entry)
+
+        if isinstance(record, Appointment) and not _SERIES & link.withheld.keys():
+            self._check_days(link, record, entry)
+
+    def _check_days(self, link: ItemLink, record: Appointment, entry: Entry) -> None:
+        """Both sides say the same of every occurrence, or it is said why not."""
+        ours = {row.original: (row.cancelled, row.values.get(Field.SUBJECT)) for row in record.changes.all()}
+        theirs = {each.original: (each.cancelled, each.values.get(Field.SUBJECT)) for each in entry.exceptions}
+        for original in ours.keys() | theirs.keys():
+            mine, other = ours.get(original, (False, None)), theirs.get(original, (False, None))
+            same = mine == other or (mine[0] and other[0])
+            assert same or link.exceptions_withheld.get(original.isoformat()), (original, mine, other, link.withheld)
 
     def _check_excuse(self, why: str, direction: Direction, *, mine_too: bool, entry: Entry) -> None:
         match why:
@@ -277,11 +305,17 @@ class Watch:
             kept = item.entry
             if kept is None or item.folder.role is not ROLES[kept.kind] or kept.sensitivity == "Private":
                 continue
+            if _left_alone(kept):
+                continue
             known = Q(stamp=kept.stamp) | Q(item_id=item.id) if kept.stamp else Q(item_id=item.id)
             if kept.uid:
                 known |= Q(uid=kept.uid)
             link = ItemLink.objects.filter(known, mailbox=person.mailbox).first()
-            assert link is not None or CATEGORY not in kept.categories, "what was marked is not tracked"
+            assert link is not None or CATEGORY not in kept.categories or self._is_beside(item), "not tracked"
+
+    def _is_beside(self, item: Item) -> bool:
+        """Tell whether it was taken for a second copy of a meeting that is linked in its mailbox already."""
+        return ItemDecision.objects.filter(item_id=item.id, reason=Reason.COPY_OF_LINKED).exists()
 
     def _check_mail(self, person: Person) -> None:
         """Every message in a followed folder is decided on; what is tracked is held once per copy."""
@@ -298,6 +332,10 @@ class Watch:
         assert {row.item_id: row.activity.message_id for row in held} == {i: mails[i] for i in tracked}
         ids = list(Activity.objects.values_list("message_id", flat=True))
         assert len(ids) == len(set(ids))
+
+
+def _left_alone(kept: Kept) -> bool:
+    return kept.kind is EntryKind.TASK and (kept.assigned or kept.recurring)
 
 
 def _word(value: Any) -> str:
