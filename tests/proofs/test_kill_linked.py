@@ -23,6 +23,7 @@ from django.conf import settings as django_settings
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from mailboxes import intents
 from mailboxes.models import Mailbox, Run, ServerProfile
 from mailboxes.sandbox.server import SandboxServer
 from mailboxes.sandbox.store import SandboxStore
@@ -161,7 +162,8 @@ class Site:
         LinkState.objects.filter(mailbox__in=boxes, braked_at__isnull=False).update(
             released_at=now, released_by="marta"
         )
-        Mailbox.objects.filter(pk__in=boxes).update(full_pass_at=None)
+        # Asked for, so that one that began before that does not count as it.
+        intents.want_full_pass(Mailbox.objects.filter(pk__in=boxes), now)
         self.keep_workers()
         done = Mailbox.objects.filter(pk__in=boxes, full_pass_at__gte=now, backlog=False)
         idle = done.exclude(Exists(Run.objects.filter(mailbox=OuterRef("pk"), finished_at=None)))
