@@ -24,9 +24,7 @@ BLOCK = 10
 # Blocks that every test run does, and that CI does; the others are for `make soak`.
 SAMPLE, IN_CI = 10, 20
 DONE = IN_CI if os.environ.get("CI") == "true" else SAMPLE
-BLOCKS = [
-    pytest.param(number, marks=[] if number < DONE else pytest.mark.soak) for number in range(SCHEDULES // BLOCK)
-]
+BLOCKS = [pytest.param(number, marks=[] if number < DONE else pytest.mark.soak) for number in range(SCHEDULES // BLOCK)]
 # Steps of one schedule, fewest and most.
 STEPS = (40, 46)
 
