@@ -122,10 +122,10 @@ def delete_profile(request: HttpRequest, pk: int) -> HttpResponse:
             return _refused(request, error, profile)
         messages.success(request, _("%(name)s is deleted.") % {"name": profile.name})
         return HttpResponseRedirect(reverse("sync_profiles"))
-    code = "default" if profile.is_default else ""
+    why_not = "default" if profile.is_default else ""
     if Mailbox.objects.filter(sync_profile=profile).exists():
-        code = "in_use"
-    context = {"form": form, "profile": profile, "why_not": SENTENCES.get(code, "")}
+        why_not = "in_use"
+    context = {"form": form, "profile": profile, "why_not": SENTENCES.get(why_not, "")}
     return render(
         request, "tracking/policy/delete_profile.html", context, status=422 if request.method == "POST" else 200
     )
