@@ -192,8 +192,8 @@ MATRIX = [
     Page("appointment", READ_ANNA, (SERIES,)),
     Page("appointment_file", READ_ANNA, (HUNG,)),
     # Who reads every record may write none of others.
-    Page("add_appointment_files", "anna", (SERIES,), answer=302, method="post", sees=READ_ANNA),
-    Page("remove_appointment_file", "anna", (HUNG,), answer=302, method="post", sees=READ_ANNA),
+    Page("add_appointment_files", "anna", (SERIES,), answer=302, else_=0, method="post", sees=READ_ANNA),
+    Page("remove_appointment_file", "anna", (HUNG,), answer=302, else_=0, method="post", sees=READ_ANNA),
     Page("occurrence", "anna", (SERIES, DAY), else_=0, sees=READ_ANNA),
     Page(
         "change_occurrence",
