@@ -144,7 +144,9 @@ def _with_exceptions(entry: Entry, said: Mapping[str, Entry | ItemUnreadable]) -
     for each in entry.exceptions:
         found, told = said.get(each.item_id), each
         if isinstance(found, Entry) and found.marks.sensitivity != "Private":
-            values = {name: value for name, value in found.values.items() if name is not Field.RECURRENCE}
+            values: dict[Field, Value] = {
+                name: value for name, value in found.values.items() if name is not Field.RECURRENCE
+            }
             marks = found.marks
             told = replace(each, values=values, change_key=marks.change_key, modified_at=marks.modified_at)
         exceptions.append(told)

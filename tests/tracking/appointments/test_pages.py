@@ -32,10 +32,11 @@ def desk(monkeypatch) -> Desk:
 
 @pytest.fixture
 def record(desk) -> Appointment:
-    return desk.record(
+    made: Appointment = desk.record(
         subject="Review", location="Room 1", starts_at=FIRST, ends_at=FIRST + HOUR, zone="Europe/Madrid",
         recurrence=encode(SERIES),
     )  # fmt: skip
+    return made
 
 
 @pytest.fixture

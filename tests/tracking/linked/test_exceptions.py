@@ -30,17 +30,19 @@ SPAN = Span(FIRST, FIRST + HOUR, "Europe/Madrid")
 
 @pytest.fixture
 def desk(at) -> Desk:
-    return at(EntryKind.APPOINTMENT)
+    stage: Desk = at(EntryKind.APPOINTMENT)
+    return stage
 
 
 def series(desk: Desk, **fields: Any) -> Appointment:
     """Have a weekly review in the CRM."""
-    return desk.record(
+    record: Appointment = desk.record(
         **{
             "subject": "Review", "location": "Room 1", "starts_at": SPAN.start, "ends_at": SPAN.end,
             "zone": SPAN.zone, "recurrence": encode(SERIES),
         } | fields
     )  # fmt: skip
+    return record
 
 
 def linked(desk: Desk, **fields: Any) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailboxes.models import SyncProfile
-from mailboxes.provider.entries import Attendee, EntryKind, Every, Field, Recurrence, Span
+from mailboxes.provider.entries import Attendee, EntryKind, Every, Field, Recurrence, Span, Value
 from mailboxes.provider.errors import ItemUnreadable, Throttled, Unavailable
 from mailboxes.provider.memory import File
 from mailboxes.provider.port import AttachmentKind
@@ -22,7 +22,7 @@ APPOINTMENT = EntryKind.APPOINTMENT
 TEN = datetime(2026, 3, 9, 10, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 PLAN, NOTES = ("plan.pdf", b"%PDF the plan"), ("notes.txt", b"what was said")
-MEETING = {Field.SUBJECT: "Offer", Field.SPAN: Span(TEN, TEN + HOUR, "Europe/Madrid")}
+MEETING: dict[Field, Value] = {Field.SUBJECT: "Offer", Field.SPAN: Span(TEN, TEN + HOUR, "Europe/Madrid")}
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def switched(desk: Desk, way: str = "both") -> Desk:
 
 
 def appointment(desk: Desk, *held: tuple[str, bytes], **fields) -> Appointment:
-    record = desk.record(subject="Offer", starts_at=TEN, ends_at=TEN + HOUR, zone="Europe/Madrid", **fields)
+    record: Appointment = desk.record(
+        subject="Offer", starts_at=TEN, ends_at=TEN + HOUR, zone="Europe/Madrid", **fields
+    )
     for name, data in held:
         add(desk, record, name, data)
     return record
@@ -95,7 +97,8 @@ def reads_all(desk: Desk) -> None:
 
 
 def left(desk: Desk) -> dict[str, str]:
-    return FilesInStep.objects.get(link=desk.link()).left
+    found: dict[str, str] = FilesInStep.objects.get(link=desk.link()).left
+    return found
 
 
 def calls(desk: Desk, method: str) -> int:

@@ -43,7 +43,7 @@ def place(request):
 
 
 def appointment(place: Place, *held: tuple[str, bytes]) -> Appointment:
-    record = place.record(subject="Offer", starts_at=TEN, ends_at=TEN + HOUR, zone="Europe/Madrid")
+    record: Appointment = place.record(subject="Offer", starts_at=TEN, ends_at=TEN + HOUR, zone="Europe/Madrid")
     for name, data in held:
         add(record, name, data)
     return record

@@ -1,12 +1,13 @@
 """Of an occurrence three values decide, too: what it has of its own; called off it is for good, and the past stays."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailboxes.provider.entries import EntryKind, Every, Field, Recurrence, Span, canonical
+from mailboxes.provider.entries import EntryKind, Every, Field, Recurrence, Span, Value, canonical
 from tracking.sync.directions import Direction
 from tracking.sync.exceptions import (
     CANCELLED,
@@ -27,7 +28,7 @@ HOUR = timedelta(hours=1)
 NINE = datetime(2026, 3, 4, 8, tzinfo=UTC)  # nine in Madrid, a Wednesday
 NOW = NINE + 2 * WEEK - HOUR
 NEXT = NINE + 2 * WEEK  # the first that is to come
-SERIES = MappingProxyType(
+SERIES: Mapping[Field, Value] = MappingProxyType(
     {
         Field.SUBJECT: "Review",
         Field.LOCATION: "Room 1",
@@ -50,7 +51,7 @@ def one(base, ours, theirs, *, at=NEXT, theirs_newer=True, **terms) -> Settled:
         None if base is None else ({at: base} if base != PLAIN else {}),
         {at: Told(ours, NOW)},
         {at: Told(theirs, later)},
-        terms=Terms(**({"series": SERIES, "directions": ALL_WAYS, "rights": Rights(), "now": NOW} | terms)),
+        terms=Terms(**{"series": SERIES, "directions": ALL_WAYS, "rights": Rights(), "now": NOW, **terms}),
         ours_at=NOW,
         theirs_at=later,
     )
@@ -158,7 +159,7 @@ def test_nothing_is_written_to_a_series_that_somebody_else_organises():
 
 
 def test_whole_days_are_known_by_midnight():
-    days = dict(SERIES) | {
+    days: dict[Field, Value] = dict(SERIES) | {
         Field.SPAN: Span(date(2026, 3, 4), date(2026, 3, 6)),
         Field.RECURRENCE: Recurrence(Every.WEEK, date(2026, 3, 4), count=10),
     }
@@ -207,7 +208,7 @@ TERMS = st.fixed_dictionaries(
 PLACES = (AT, st.none() | OWNS, OWNS, OWNS, TERMS, st.booleans())
 
 
-def whole(said: Own, at: datetime) -> dict:
+def whole(said: Own, at: datetime) -> dict[Field, Value]:
     plain = plain_values(SERIES, at)
     return {name: canonical(EntryKind.APPOINTMENT, name, {**plain, **said.values}.get(name)) for name in OF_ITS_OWN}
 

@@ -223,7 +223,9 @@ def test_of_three_addresses_those_flow_that_are_chosen_each_by_its_direction(cho
 def test_what_did_not_flow_for_a_while_fills_and_never_empties(ours, theirs):
     closed = one("agreed", ours, theirs, direction=Direction.NONE)
     assert (closed.nothing, closed.withheld) == (True, {})
-    opened = one(closed.base.get(SUBJECT), ours, theirs)
+    kept = closed.base.get(SUBJECT)
+    assert kept is None or isinstance(kept, str)
+    opened = one(kept, ours, theirs)
     assert None not in [*opened.to_crm.values(), *opened.to_exchange.values()]
     # Where both say something, the newer stands and the other is kept.
     assert len(opened.conflicts) == (ours is not None and theirs is not None)

@@ -25,7 +25,9 @@ class Command(JsonCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Describe the arguments."""
         parser.add_argument("address", help="the mailbox's address")
-        parser.add_argument("message_id", metavar="message-id", help="the message's Message-ID, with or without <>, or an item id")
+        parser.add_argument(
+            "message_id", metavar="message-id", help="the message's Message-ID, with or without <>, or an item id"
+        )
         parser.add_argument(
             "--again", action="store_true", help="look for it in the mailbox and decide on it again, with today's rules"
         )
