@@ -1,6 +1,6 @@
 """The job that goes on with what is looked at again, in the queue of backlogs.
 
-The idea: it goes on in turns (`tracking.engine.turn`) that end as soon as anything else waits, and puts itself behind it.
+The idea: it goes on in turns (`tracking.workers.turn`) that end as soon as anything else waits, and puts itself behind it.
 How far each request is stands in its row.
 """
 
@@ -13,10 +13,9 @@ from mailboxes.report import RunReport
 from tracking.backfill import retro
 from tracking.backfill.engine import work
 from tracking.backfill.waiting import waiting
-from tracking.engine import turn
 from tracking.engine.foreground import Heartbeat
 from tracking.models import Backfill
-from tracking.workers import jobs, leases
+from tracking.workers import jobs, leases, turn
 from tracking.workers.transport import have_backfilled
 
 

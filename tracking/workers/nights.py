@@ -1,6 +1,6 @@
 """The nightly comparison of all mailboxes, as a job of the least urgent queue.
 
-The idea: it goes on in turns (`tracking.engine.turn`), and puts itself at the end of the queue after each. How far each
+The idea: it goes on in turns (`tracking.workers.turn`), and puts itself at the end of the queue after each. How far each
 folder has come is kept in its row.
 """
 
@@ -16,11 +16,10 @@ from mailboxes.provider.writing import WholeProvider
 from mailboxes.report import RunReport
 from mailboxes.states import WAITS_FOR_PERSON, Intent
 from tracking.backfill import retro
-from tracking.engine import turn
 from tracking.engine.foreground import Heartbeat
 from tracking.models import Reconciliation
 from tracking.repair.reconcile import compared_folders, night_of, reconcile
-from tracking.workers import jobs, leases
+from tracking.workers import jobs, leases, turn
 from tracking.workers.transport import have_backfilled, have_reconciled
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from mailboxes.provider.errors import AuthRejected, Unavailable
 from mailboxes.states import Intent, Outcome, Track, Trigger
 from tests.tracking.office import Office
 from tracking.backfill import engine, requests, retro, turns, waiting
-from tracking.engine import turn as turn_module
 from tracking.models import Activity, AddressMatch, Backfill, Contact, Participant
 from tracking.workers import jobs
+from tracking.workers import turn as turn_module
 from tracking.workers.dispatcher import Dispatcher
 from tracking.workers.transport import RedisTransport, have_backfilled, queue
 

@@ -16,11 +16,11 @@ from mailboxes.states import Intent, State, Track, Trigger
 from security.commands import Failed
 from security.secrets import SecretUnreadable
 from tests.tracking.office import Office
-from tracking.engine import foreground, turn
+from tracking.engine import foreground
 from tracking.models import Activity, Holder, ItemDecision, ItemFailure, Reconciliation
 from tracking.repair import quarantine, reconcile
 from tracking.sync.plan import Sorted
-from tracking.workers import housekeeping, jobs, nights, transport
+from tracking.workers import housekeeping, jobs, nights, transport, turn
 
 pytestmark = pytest.mark.django_db
 
