@@ -9,6 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Least
 
 from mailboxes import alerts, promise
 from mailboxes.models import Mailbox, ServerProfile
@@ -52,6 +53,11 @@ def want_full_pass(mailboxes: QuerySet[Mailbox], now: datetime, *, at_once: bool
     """
     due: dict[str, datetime] = {"due_at": now} if at_once else {}
     return mailboxes.update(full_pass_at=None, full_pass_asked_at=now, **due)
+
+
+def make_due(mailboxes: QuerySet[Mailbox], now: datetime) -> int:
+    """Have the next run of mailboxes that are on begin at once; one that is overdue stays as overdue as it is."""
+    return mailboxes.filter(intent=Intent.ON).update(due_at=Least("due_at", now))
 
 
 def resume_expired(now: datetime) -> int:

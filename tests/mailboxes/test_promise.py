@@ -209,3 +209,17 @@ def test_a_mailbox_switched_on_behind_a_stopped_server_is_owed_nothing_until_it_
     fleet.later(minutes=1)
     assert fleet.run_all() == [box.pk]
     assert promise.share(fleet.now, HOUR) == Share(ended=1, kept=1, open_late=0)
+
+
+def test_a_run_that_is_wanted_at_once_is_brought_forward_and_an_overdue_one_is_not_put_back():
+    fleet = Fleet(now=NOON)
+    server = fleet.server()
+    later = fleet.mailbox(server, due_at=NOON + timedelta(minutes=5))
+    overdue = fleet.mailbox(server, due_at=NOON - timedelta(minutes=5))
+    off = fleet.mailbox(server, due_at=NOON + timedelta(minutes=5), intent=Intent.OFF)
+    assert intents.make_due(Mailbox.objects.all(), NOON) == 2
+    for box in (later, overdue, off):
+        box.refresh_from_db()
+    assert (later.due_at, overdue.due_at, off.due_at) == (
+        NOON, NOON - timedelta(minutes=5), NOON + timedelta(minutes=5),
+    )  # fmt: skip

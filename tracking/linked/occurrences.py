@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
+from mailboxes import intents
 from mailboxes.models import Mailbox
 from mailboxes.provider.entries import EntryKind, Field, Span, Value
 from security.access import visible
@@ -128,4 +129,4 @@ def _store(record: Appointment, original: datetime, own: Own) -> None:
     # That the record changed is what its mailboxes hear of.
     record.save(update_fields=["modified_at"])
     linked = ItemLink.objects.filter(kind=EntryKind.APPOINTMENT, record_id=record.pk, unlinked_at=None)
-    Mailbox.objects.filter(pk__in=linked.values("mailbox")).update(due_at=record.modified_at)
+    intents.make_due(Mailbox.objects.filter(pk__in=linked.values("mailbox")), record.modified_at)

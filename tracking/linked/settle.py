@@ -78,7 +78,7 @@ def take_other(conflict: FieldConflict, *, by: User, now: datetime) -> None:
         if not open_one.update(undone_at=now, undone_by=by.get_username()):
             raise NotPossible
         take(record, {name: value}, by)
-    Mailbox.objects.filter(pk=conflict.link.mailbox_id).update(due_at=now)
+    intents.make_due(Mailbox.objects.filter(pk=conflict.link.mailbox_id), now)
 
 
 def _take_other_of_occurrence(conflict: FieldConflict, original: datetime, *, by: User, now: datetime) -> None:

@@ -10,11 +10,11 @@ from datetime import datetime
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models.functions import Least
 from redis import RedisError
 
+from mailboxes import intents
 from mailboxes.models import Mailbox, Run
-from mailboxes.states import Intent, State
+from mailboxes.states import State
 from security.models import User
 from tracking import actions
 from tracking.engine import tokens
@@ -148,7 +148,7 @@ def _settle(row: OutgoingMail, state: str, by: User, now: datetime) -> None:
     if was_given_up:
         giving_up.settled(row.mailbox_id, now)
     due.refresh(row.mailbox)
-    Mailbox.objects.filter(pk=row.mailbox_id, intent=Intent.ON).update(due_at=Least("due_at", now))
+    intents.make_due(Mailbox.objects.filter(pk=row.mailbox_id), now)
 
 
 def _have_sent(mailbox: Mailbox, by: User) -> None:
